@@ -1,0 +1,1 @@
+//! SQL functions over audit bodies, identities, addresses and images.

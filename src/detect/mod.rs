@@ -1,0 +1,3 @@
+//! Rules over batches: functions, planning, stateless and windowed evaluation.
+
+pub mod functions;

@@ -1,0 +1,34 @@
+//! Raw input and decoded rows. A [`RawBatch`] is what a source hands over, a [`Batch`] is the one
+//! seam of the program: two Arrow tables and the identity of each row.
+
+use arrow::buffer::Buffer;
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+
+/// Undecoded input: whole messages of a hub, or pieces of a file that end between two records.
+#[derive(Debug, Clone, Default)]
+pub struct RawBatch {
+    /// Each body holds one or more complete JSON values (or log lines); a record never spans two.
+    pub bodies: Vec<Bytes>,
+}
+
+/// The identity of each row, in row order: equal for two copies of the same thing.
+///
+/// For an audit event the hash of (cluster, audit id, stage); where there is no audit id, and for
+/// every `control_plane` row, the hash of the record's own text, cluster and time.
+pub type RowIds = Vec<u64>;
+
+/// Decoded rows of one [`RawBatch`], in input order.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Rows of [`super::schema::audit`].
+    pub audit: RecordBatch,
+    /// Identity of each audit row, as long as `audit`.
+    pub audit_ids: RowIds,
+    /// Rows of [`super::schema::control_plane`].
+    pub control_plane: RecordBatch,
+    /// Identity of each control-plane row, as long as `control_plane`.
+    pub control_plane_ids: RowIds,
+    /// The block the string columns point into; the decoder takes it back to reuse its pages.
+    pub block: Buffer,
+}

@@ -1,0 +1,1 @@
+//! A borrowed view of JSON text.

@@ -1,0 +1,12 @@
+//! The vocabulary every stage shares: what a batch is, which columns it has, where it came from.
+//!
+//! Imports nothing of ours. Everything upstream exists to make a [`Batch`]; nothing downstream can
+//! tell whether it came from the hub, a file or the archive.
+
+mod batch;
+mod counts;
+pub mod json;
+pub mod schema;
+
+pub use batch::{Batch, RawBatch, RowIds};
+pub use counts::{Counts, Reject, RejectReason};

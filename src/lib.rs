@@ -1,0 +1,23 @@
+//! aksentry: audit-log analytics for Azure Kubernetes Service.
+//!
+//! ```text
+//!  EventHubs ┐                                   ┌→ archive::Writer ─────────────┐ durable
+//!  Files     ┘→ RawBatch → Decoder → Batch ──────┤                               ├→ Source::commit
+//!                             └→ Reject → dead   └→ Engine → Alert → Outbox ─────┘ durable → Delivery → sinks
+//!  replay:   files → RawBatch → Batch ───────────→ Engine → Alert → stdout
+//!  hunt:     files → RawBatch → Batch ───────────→ Session → rows
+//!  test:     cases → RawBatch → Batch ───────────→ Engine → compare with the expected alerts
+//! ```
+//!
+//! The seam is [`event::Batch`]: everything upstream exists to make one, nothing downstream can tell
+//! where it came from. A detection is a plain `SELECT` over the rows in scope, so the same text runs
+//! live, in replay and as a hunt.
+
+pub mod alert;
+pub mod cli;
+pub mod decode;
+pub mod detect;
+pub mod event;
+pub mod pipeline;
+pub mod rules;
+pub mod source;

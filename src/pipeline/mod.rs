@@ -1,0 +1,3 @@
+//! Wiring of the stages.
+
+pub mod replay;

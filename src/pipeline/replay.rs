@@ -1,0 +1,1 @@
+//! Archives to alerts, in event time.

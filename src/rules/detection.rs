@@ -1,0 +1,56 @@
+//! A detection as loaded: its header's values and its SQL, with the line the SQL begins on.
+
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use crate::alert::{Severity, Status};
+
+/// What kind of rule it is. `Sequence` is a window whose query reads a table twice; the loader
+/// says `Window` and the planner, which sees the joins, refines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Stateless,
+    Window,
+    Sequence,
+    Baseline,
+}
+
+/// One rule. Everything here passed the header's checks; the SQL is not planned yet.
+#[derive(Debug, Clone)]
+pub struct Detection {
+    /// File stem.
+    pub id: String,
+    /// Folder: ATT&CK tactic.
+    pub tactic: String,
+    /// As shown in messages: `detections/<tactic>/<id>.sql`.
+    pub path: PathBuf,
+    pub title: String,
+    pub severity: Severity,
+    pub status: Status,
+    pub attack: Vec<String>,
+    /// Sections 1 to 9 of the AKS security guide.
+    pub section: Vec<u8>,
+    /// Log categories of which any one carries what the rule reads; empty = by table.
+    pub categories: Vec<String>,
+    pub key: Vec<String>,
+    pub summary: String,
+    pub description: String,
+    pub false_positives: Vec<String>,
+    pub follow_up: Vec<String>,
+    pub references: Vec<String>,
+    pub window: Option<TimeDelta>,
+    pub step: Option<TimeDelta>,
+    pub thin: Option<TimeDelta>,
+    pub baseline: Option<TimeDelta>,
+    pub learn: TimeDelta,
+    pub suppress: Option<TimeDelta>,
+    /// The whole file with every header line blanked, so that SQL positions are file positions.
+    pub sql: String,
+    /// The whole file, for `rules show`.
+    pub text: String,
+    /// 1-based line and column in the file of each header key's value, for messages.
+    pub positions: std::collections::HashMap<String, (usize, usize)>,
+}

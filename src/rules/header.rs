@@ -1,0 +1,1 @@
+//! The fence: TOML in the comments at the top of a detection.

@@ -1,0 +1,1 @@
+//! Archived files as raw batches.
