@@ -1,1 +1,380 @@
-//! A borrowed view of JSON text.
+//! Reading JSON text in place, also when it is cut.
+//!
+//! [`Cursor`] walks bytes and says where it had to stop: [`Stop::Cut`] when the text ended too early,
+//! [`Stop::Bad`] at a byte that cannot stand there. It checks structure, not every rule of the
+//! grammar: raw control characters in strings and odd numbers pass, because other people's logs have
+//! them. [`Node`] is a value inside text whose structure is known to be sound (a body column); asking
+//! it for what it is not gives `None`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Why a [`Cursor`] could not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The text ended inside a value.
+    Cut,
+    /// The byte at this offset cannot stand there.
+    Bad(usize),
+}
+
+/// Nesting beyond this is refused as [`Stop::Bad`]; the API server's own limit is far lower.
+const MAX_DEPTH: usize = 512;
+
+/// A string's bytes between its quotes, still escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    pub range: Range<usize>,
+    /// Whether there is a backslash inside.
+    pub escaped: bool,
+}
+
+/// A position in JSON text.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a> {
+    pub bytes: &'a [u8],
+    pub pos: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, pos: 0 }
+    }
+
+    /// The next byte that is not white space, not consumed.
+    #[inline]
+    pub fn peek(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.bytes.get(self.pos) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.pos += 1;
+        }
+        None
+    }
+
+    /// Consumes `byte` after white space.
+    #[inline]
+    pub fn expect(&mut self, byte: u8) -> Result<(), Stop> {
+        match self.peek() {
+            Some(b) if b == byte => {
+                self.pos += 1;
+                Ok(())
+            }
+            Some(_) => Err(Stop::Bad(self.pos)),
+            None => Err(Stop::Cut),
+        }
+    }
+
+    /// Consumes a string.
+    #[inline]
+    pub fn string(&mut self) -> Result<Text, Stop> {
+        self.expect(b'"')?;
+        let start = self.pos;
+        let mut escaped = false;
+        loop {
+            let rest = self.bytes.get(self.pos..).unwrap_or_default();
+            match memchr::memchr2(b'"', b'\\', rest) {
+                Some(at) if rest[at] == b'"' => {
+                    let end = self.pos + at;
+                    self.pos = end + 1;
+                    return Ok(Text { range: start..end, escaped });
+                }
+                Some(at) => {
+                    escaped = true;
+                    self.pos += at + 2;
+                }
+                None => {
+                    self.pos = self.bytes.len();
+                    return Err(Stop::Cut);
+                }
+            }
+        }
+    }
+
+    /// The next key of an object and consumes its colon; `None` at (and past) the closing brace.
+    /// Call it first right behind the opening brace, then behind each value.
+    #[inline]
+    pub fn key(&mut self) -> Result<Option<Text>, Stop> {
+        match self.peek() {
+            Some(b'}') => {
+                self.pos += 1;
+                return Ok(None);
+            }
+            Some(b',') => self.pos += 1,
+            Some(b'"') => {}
+            Some(_) => return Err(Stop::Bad(self.pos)),
+            None => return Err(Stop::Cut),
+        }
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(Some(key))
+    }
+
+    /// Whether another item of an array follows; consumes its comma, or the closing bracket.
+    #[inline]
+    pub fn item(&mut self) -> Result<bool, Stop> {
+        match self.peek() {
+            Some(b']') => {
+                self.pos += 1;
+                Ok(false)
+            }
+            Some(b',') => {
+                self.pos += 1;
+                match self.peek() {
+                    Some(b']') => Err(Stop::Bad(self.pos)),
+                    Some(_) => Ok(true),
+                    None => Err(Stop::Cut),
+                }
+            }
+            Some(_) => Ok(true),
+            None => Err(Stop::Cut),
+        }
+    }
+
+    /// Consumes any value and gives where it stands.
+    #[inline]
+    pub fn value(&mut self) -> Result<Range<usize>, Stop> {
+        let first = self.peek().ok_or(Stop::Cut)?;
+        let start = self.pos;
+        match first {
+            b'"' => {
+                self.string()?;
+            }
+            b'{' | b'[' => self.nested()?,
+            _ => self.scalar()?,
+        }
+        Ok(start..self.pos)
+    }
+
+    /// Consumes an object or array by its brackets and strings alone.
+    fn nested(&mut self) -> Result<(), Stop> {
+        let mut closers = [0u8; MAX_DEPTH];
+        let mut depth = 0;
+        loop {
+            let Some(&byte) = self.bytes.get(self.pos) else { return Err(Stop::Cut) };
+            match byte {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => {
+                    let slot = closers.get_mut(depth).ok_or(Stop::Bad(self.pos))?;
+                    *slot = byte + 2;
+                    depth += 1;
+                }
+                b'}' | b']' => {
+                    if depth == 0 || closers.get(depth - 1) != Some(&byte) {
+                        return Err(Stop::Bad(self.pos));
+                    }
+                    depth -= 1;
+                    if depth == 0 {
+                        self.pos += 1;
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+            self.pos += 1;
+        }
+    }
+
+    /// Consumes a number, `true`, `false` or `null`.
+    fn scalar(&mut self) -> Result<(), Stop> {
+        let start = self.pos;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let length = rest
+            .iter()
+            .position(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.'))
+            .unwrap_or(rest.len());
+        let word = &rest[..length];
+        self.pos += length;
+        let number = word.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
+        if number || matches!(word, b"true" | b"false" | b"null") {
+            // A number at the very end may go on behind the cut.
+            return if length == rest.len() && start > 0 && number { Err(Stop::Cut) } else { Ok(()) };
+        }
+        let cut =
+            length == rest.len() && [&b"true"[..], b"false", b"null"].iter().any(|w| w.starts_with(word));
+        Err(if cut { Stop::Cut } else { Stop::Bad(start) })
+    }
+}
+
+/// Appends the unescaped form of a JSON string's inside to `out`. Never fails: an escape that means
+/// nothing stands for the character behind the backslash, a lone surrogate becomes U+FFFD, and a
+/// lone backslash at the very end (a cut) is dropped. `\/` is `/`.
+pub fn unescape(escaped: &[u8], out: &mut Vec<u8>) {
+    let mut rest = escaped;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let Some(&code) = rest.get(at + 1) else { return };
+        rest = &rest[at + 2..];
+        match code {
+            b'n' => out.push(b'\n'),
+            b't' => out.push(b'\t'),
+            b'r' => out.push(b'\r'),
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'u' => rest = unescape_unicode(rest, out),
+            other => out.push(other),
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+fn hex4(digits: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(digits.get(..4)?).ok()?;
+    u32::from_str_radix(text, 16).ok()
+}
+
+/// Handles what stands behind `\u` and returns what is left behind it.
+fn unescape_unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let Some(high) = hex4(rest) else {
+        // A cut inside the digits ends the text; anything else is kept as it stands.
+        if rest.len() >= 4 {
+            out.extend_from_slice(b"u");
+            return rest;
+        }
+        return &[];
+    };
+    let mut left = &rest[4..];
+    let mut code = high;
+    if (0xD800..0xDC00).contains(&high)
+        && left.starts_with(b"\\u")
+        && let Some(low) = left.get(2..).and_then(hex4)
+        && (0xDC00..0xE000).contains(&low)
+    {
+        code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+        left = &left[6..];
+    }
+    let mut buffer = [0; 4];
+    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+    left
+}
+
+/// One value inside sound JSON text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node<'a>(&'a str);
+
+impl<'a> Node<'a> {
+    /// The value that `text` holds, white space around it allowed.
+    pub fn new(text: &'a str) -> Self {
+        Self(text.trim_matches([' ', '\n', '\r', '\t']))
+    }
+
+    /// The JSON text itself.
+    pub fn raw(self) -> &'a str {
+        self.0
+    }
+
+    pub fn is_null(self) -> bool {
+        self.0 == "null"
+    }
+
+    /// The string's value.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if !inner.contains('\\') {
+            return Some(Cow::Borrowed(inner));
+        }
+        let mut out = Vec::with_capacity(inner.len());
+        unescape(inner.as_bytes(), &mut out);
+        Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+    }
+
+    pub fn bool(self) -> Option<bool> {
+        self.0.parse().ok()
+    }
+
+    pub fn int(self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+
+    /// The value of the object's first key of that name.
+    pub fn get(self, name: &str) -> Option<Node<'a>> {
+        self.entries().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// [`Node::get`] through several objects.
+    pub fn path(self, names: &[&str]) -> Option<Node<'a>> {
+        names.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    /// Keys and values of an object; nothing for any other value.
+    pub fn entries(self) -> impl Iterator<Item = (Cow<'a, str>, Node<'a>)> {
+        let mut cursor = self.inside('{');
+        std::iter::from_fn(move || {
+            let open = cursor.as_mut()?;
+            let (Ok(Some(key)), Ok(value)) = (open.key(), open.value()) else {
+                cursor = None;
+                return None;
+            };
+            let quoted = Node(self.0.get(key.range.start - 1..key.range.end + 1)?);
+            Some((quoted.text()?, Node(self.0.get(value)?)))
+        })
+    }
+
+    /// Items of an array; nothing for any other value.
+    pub fn items(self) -> impl Iterator<Item = Node<'a>> {
+        let mut cursor = self.inside('[');
+        std::iter::from_fn(move || {
+            let open = cursor.as_mut()?;
+            if !matches!(open.item(), Ok(true)) {
+                cursor = None;
+                return None;
+            }
+            let value = open.value().ok()?;
+            self.0.get(value).map(Node)
+        })
+    }
+
+    fn inside(self, opening: char) -> Option<Cursor<'a>> {
+        self.0.starts_with(opening).then_some(Cursor { bytes: self.0.as_bytes(), pos: 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_reads_objects_arrays_and_scalars() {
+        let node = Node::new(r#" {"a":{"b":[1,"x\n\u00e9",true,null]},"c\"d":-7} "#);
+        let items: Vec<_> = node.path(&["a", "b"]).map(|n| n.items().collect()).unwrap_or_default();
+        assert_eq!(items.len(), 4);
+        assert_eq!(items[1].text().as_deref(), Some("x\né"));
+        assert_eq!(items[2].bool(), Some(true));
+        assert!(items[3].is_null());
+        assert_eq!(node.get("c\"d").and_then(Node::int), Some(-7));
+        assert_eq!(node.get("missing"), None);
+        assert_eq!(Node::new("3").items().count(), 0);
+    }
+
+    #[test]
+    fn unescape_never_fails() {
+        let cases: &[(&str, &str)] = &[
+            (r"a\/b\\c\q", "a/b\\cq"),
+            (r"\ud83d\ude00!", "😀!"),
+            (r"\ud83d!", "\u{FFFD}!"),
+            (r"\u00e9\u00", "é"),
+            ("end\\", "end"),
+        ];
+        for (escaped, expected) in cases {
+            let mut out = Vec::new();
+            unescape(escaped.as_bytes(), &mut out);
+            assert_eq!(std::str::from_utf8(&out), Ok(*expected), "{escaped}");
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_value_is_cut_and_every_mismatch_is_bad() {
+        let text = br#"{"a":[1,{"b":"x\"y"}],"c":false,"d":12.5}"#;
+        assert_eq!(Cursor::new(text).value(), Ok(0..text.len()));
+        for end in 0..text.len() {
+            assert_eq!(Cursor::new(&text[..end]).value(), Err(Stop::Cut), "cut at {end}");
+        }
+        assert_eq!(Cursor::new(b"{]").value(), Err(Stop::Bad(1)));
+        assert_eq!(Cursor::new(b"'x'").value(), Err(Stop::Bad(0)));
+    }
+}
