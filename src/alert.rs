@@ -109,9 +109,3 @@ pub fn alert_id<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     }
     hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
 }
-
-/// RFC 3339 text of microseconds since the epoch; `None` for an instant no calendar holds.
-pub fn rfc3339(micros: i64) -> Option<String> {
-    let time = chrono::DateTime::from_timestamp_micros(micros)?;
-    Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
-}

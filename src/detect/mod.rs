@@ -1,3 +1,23 @@
-//! Rules over batches: functions, planning, stateless and windowed evaluation.
+//! Rules over batches: planning, row filters, windows, baselines, and the alerts they raise.
+//!
+//! A detection is planned once and split at its row filter. The [`Matcher`] evaluates all row filters
+//! together and is shared by threads; the [`Engine`] takes what is left of each batch, in order, and
+//! runs the rest of each rule over it. DataFusion's types stay in here.
 
+mod baseline;
+mod collector;
+mod engine;
+mod firing;
 pub mod functions;
+mod lint;
+mod matcher;
+mod plan;
+mod rows;
+mod session;
+mod table;
+mod thin;
+mod window;
+
+pub use collector::Emission;
+pub use engine::{Engine, EngineConfig, Failure};
+pub use matcher::{Matcher, Matches};

@@ -7,6 +7,7 @@ mod batch;
 mod counts;
 pub mod json;
 pub mod schema;
+pub mod value;
 
 pub use batch::{Batch, RawBatch, RowIds};
 pub use counts::{Counts, Reject, RejectReason};

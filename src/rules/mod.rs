@@ -10,6 +10,6 @@ mod list;
 
 pub use catalog::{Catalog, Sources};
 pub use detection::{Detection, Kind};
-pub use diagnostic::{Diagnostic, Level};
+pub use diagnostic::{Diagnostic, Level, closest};
 pub use duration::parse_duration;
 pub use list::List;

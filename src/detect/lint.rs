@@ -1,0 +1,300 @@
+//! What can be said of a rule's SQL from its text alone, each problem at its place: tables, functions
+//! and lists that do not exist, clocks, literals that do not fit the column they are compared with.
+//!
+//! DataFusion would accept several of these (`verb = 1` is compared as text and never true) or report
+//! them without a position.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select,
+    Spanned, Statement, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use crate::event::schema::{Column, Kind, TABLES};
+use crate::rules::{List, closest};
+
+/// Functions that read a clock. A rule has none: the same text runs live, in replay and as a hunt.
+const CLOCKS: &[&str] =
+    &["now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "today"];
+
+/// A problem at a line and column of the SQL.
+pub struct Problem {
+    pub at: (usize, usize),
+    pub message: String,
+}
+
+/// A parsed query and what its text says about it.
+pub struct Linted {
+    pub statement: Statement,
+    pub problems: Vec<Problem>,
+    /// Where the first `SELECT` stands.
+    pub select: (usize, usize),
+    pub uses_window_end: bool,
+}
+
+fn position(location: Location) -> (usize, usize) {
+    (location.line.max(1) as usize, location.column.max(1) as usize)
+}
+
+/// Parses one query and looks at its names and literals.
+pub fn lint(sql: &str, state: &SessionState, lists: &BTreeMap<String, Arc<List>>) -> Result<Linted, Problem> {
+    let mut statements = Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| syntax_problem(&error.to_string()))?;
+    if statements.len() > 1 {
+        let at = position(statements[1].span().start);
+        return Err(Problem { at, message: "more than one statement; a file holds one SELECT".into() });
+    }
+    let Some(statement) = statements.pop() else {
+        return Err(Problem { at: (1, 1), message: "no SQL; write one SELECT".into() });
+    };
+    let Statement::Query(_) = &statement else {
+        let at = position(statement.span().start);
+        let word = statement.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
+        return Err(Problem { at, message: format!("{word} is not allowed; only SELECT is") });
+    };
+    let mut names = Names::default();
+    let _ = statement.visit(&mut names);
+    let mut linter = Linter { state, lists, names, problems: Vec::new(), uses_window_end: false };
+    let _ = statement.visit(&mut linter);
+    let Linter { problems, uses_window_end, names, .. } = linter;
+    Ok(Linted { problems, select: names.select.unwrap_or((1, 1)), uses_window_end, statement })
+}
+
+/// Turns `... at Line: 3, Column: 5` into a place and the rest.
+fn syntax_problem(text: &str) -> Problem {
+    let text = text.trim_start_matches("sql parser error: ");
+    let number = |s: &str| s.trim().parse::<usize>().ok();
+    if let Some((message, place)) = text.rsplit_once(" at Line: ")
+        && let Some((line, column)) = place.split_once(", Column: ")
+        && let (Some(line), Some(column)) = (number(line), number(column))
+    {
+        return Problem { at: (line, column), message: format!("syntax error: {}", lower_first(message)) };
+    }
+    Problem { at: (1, 1), message: format!("syntax error: {}", lower_first(text)) }
+}
+
+/// Messages are lower case and have no full stop.
+pub fn lower_first(text: &str) -> String {
+    let mut chars = text.trim_end_matches('.').chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+/// Names the query itself introduces, and which tables its aliases stand for.
+#[derive(Default)]
+struct Names {
+    ctes: BTreeSet<String>,
+    select: Option<(usize, usize)>,
+}
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.ctes.extend(ctes.map(|cte| cte.alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let at = position(select.select_token.0.span.start);
+        self.select = Some(self.select.map_or(at, |first| first.min(at)));
+        ControlFlow::Continue(())
+    }
+}
+
+struct Linter<'a> {
+    state: &'a SessionState,
+    lists: &'a BTreeMap<String, Arc<List>>,
+    names: Names,
+    problems: Vec<Problem>,
+    uses_window_end: bool,
+}
+
+impl Linter<'_> {
+    fn report(&mut self, location: Location, message: String) {
+        self.problems.push(Problem { at: position(location), message });
+    }
+
+    fn known_functions(&self) -> impl Iterator<Item = String> {
+        let state = self.state;
+        let scalar = state.scalar_functions().keys().cloned();
+        let aggregate = state.aggregate_functions().keys().cloned();
+        let window = state.window_functions().keys().cloned();
+        let tables = state.table_functions().keys().cloned();
+        let planned = ["unnest", "coalesce", "nullif", "extract", "struct", "grouping"].map(String::from);
+        scalar.chain(aggregate).chain(window).chain(tables).chain(planned)
+    }
+
+    fn function(&mut self, name: &ObjectName, args: &FunctionArguments) {
+        let Some(ident) = name.0.last().and_then(|part| part.as_ident()) else { return };
+        let lower = ident.value.to_lowercase();
+        if CLOCKS.contains(&lower.as_str()) {
+            self.report(
+                ident.span.start,
+                format!("{lower} reads a clock; a rule has none: give it a `window`, the command gives the range"),
+            );
+        } else if lower == "window_end" {
+            self.uses_window_end = true;
+        } else if lower == "listed" {
+            self.list(ident, args);
+        } else if self.state.udf(&lower).is_err() {
+            let known: Vec<String> = self.known_functions().collect();
+            if !known.iter().any(|k| *k == lower) {
+                let message = format!("no function \"{}\"{}", ident.value, suggestion(&lower, known.iter()));
+                self.report(ident.span.start, message);
+            }
+        }
+    }
+
+    fn list(&mut self, name: &Ident, args: &FunctionArguments) {
+        let FunctionArguments::List(args) = args else { return };
+        let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = args.args.first() else { return };
+        match literal(first) {
+            Some(ValueWithSpan { value: Value::SingleQuotedString(list), span }) => {
+                if !self.lists.contains_key(list) {
+                    let message = format!("no list \"{list}\"{}", suggestion(list, self.lists.keys()));
+                    self.report(span.start, message);
+                }
+            }
+            _ => self.report(name.span.start, "listed() takes the list's name as a literal".into()),
+        }
+    }
+
+    fn comparison(&mut self, left: &Expr, right: &Expr) {
+        for (side, other) in [(left, right), (right, left)] {
+            let Some(column) = column_of(side) else { continue };
+            if column.kind == Kind::Time && is_constant(other) {
+                self.report(
+                    other.span().start,
+                    format!("\"{}\" is compared with a fixed time; a rule names no time, the command gives the range", column.name),
+                );
+            } else if let Some(value) = literal(other) {
+                self.literal(column, value);
+            }
+        }
+    }
+
+    fn literal(&mut self, column: &Column, value: &ValueWithSpan) {
+        let name = column.name;
+        let message = match (&value.value, column.kind) {
+            (Value::SingleQuotedString(text), Kind::Int) if text.parse::<i64>().is_err() => {
+                format!("'{text}' is no integer, and \"{name}\" is an int column; compare it with a number")
+            }
+            (Value::SingleQuotedString(text), Kind::Bool) if text.parse::<bool>().is_err() => {
+                format!("'{text}' is no boolean, and \"{name}\" is a bool column; write `{name}` or `NOT {name}`")
+            }
+            (Value::Number(number, _), Kind::Text | Kind::Json) => {
+                format!("{number} is a number, and \"{name}\" is a text column; write '{number}'")
+            }
+            (Value::Boolean(_) | Value::Number(..), Kind::TextList)
+            | (Value::SingleQuotedString(_), Kind::TextList) => {
+                format!("\"{name}\" is a list of texts; write array_has({name}, …)")
+            }
+            (Value::Boolean(boolean), Kind::Text | Kind::Json | Kind::Int) => {
+                format!("{boolean} is a boolean, and \"{name}\" is a {} column", column.kind.name())
+            }
+            (Value::Number(number, _), Kind::Bool) => {
+                format!("{number} is a number, and \"{name}\" is a bool column; write `{name}` or `NOT {name}`")
+            }
+            _ => return,
+        };
+        self.report(value.span.start, message);
+    }
+}
+
+impl Visitor for Linter<'_> {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        let Some(ident) = relation.0.last().and_then(|part| part.as_ident()) else {
+            return ControlFlow::Continue(());
+        };
+        let tables: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+        let known = tables.contains(&ident.value.as_str()) || self.names.ctes.contains(&ident.value);
+        if !known && ident.value != "unnest" {
+            let ctes = self.names.ctes.iter().map(String::as_str);
+            let hint = suggestion(&ident.value, tables.into_iter().chain(ctes));
+            let hint = if hint.is_empty() { "; there are audit and control_plane".into() } else { hint };
+            self.report(ident.span.start, format!("no table \"{}\"{hint}", ident.value));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) => self.function(&function.name, &function.args),
+            Expr::BinaryOp { left, op, right } if is_comparison(op) => self.comparison(left, right),
+            Expr::InList { expr, list, .. } => list.iter().for_each(|item| self.comparison(expr, item)),
+            Expr::Between { expr, low, high, .. } => {
+                self.comparison(expr, low);
+                self.comparison(expr, high);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `; did you mean "x"?`, or nothing.
+pub fn suggestion(name: &str, candidates: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let candidates: Vec<_> = candidates.into_iter().collect();
+    match closest(name, candidates.iter().map(AsRef::as_ref)) {
+        Some(found) => format!("; did you mean \"{found}\"?"),
+        None => String::new(),
+    }
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+fn literal(expr: &Expr) -> Option<&ValueWithSpan> {
+    match expr {
+        Expr::Value(value) => Some(value),
+        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => literal(inner),
+        _ => None,
+    }
+}
+
+/// The table column that an expression names. Names a query makes up itself are the planner's affair;
+/// one that hides a column of the same name has that column's type in all but contrived queries.
+fn column_of(expr: &Expr) -> Option<&'static Column> {
+    let ident = match expr {
+        Expr::Identifier(ident) => ident,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        Expr::Nested(inner) => return column_of(inner),
+        _ => return None,
+    };
+    TABLES.iter().flat_map(|(_, columns)| columns.iter()).find(|c| c.name == ident.value)
+}
+
+/// Whether nothing in the expression depends on a row or on the window.
+fn is_constant(expr: &Expr) -> bool {
+    struct Depends;
+    impl Visitor for Depends {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_) | Expr::Subquery(_) => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    expr.visit(&mut Depends).is_continue()
+}

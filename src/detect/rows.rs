@@ -1,0 +1,184 @@
+//! Rows that a rule keeps: the columns its scan reads, and behind them what the engine needs to know
+//! of each row (time, identity, audit id, stage, cluster).
+//!
+//! Kept rows are compacted: their text no longer points into the batch's block, so one row never
+//! pins a block.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    UInt32Array, UInt64Array,
+};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
+use arrow::error::ArrowError;
+
+use super::table::Table;
+
+/// How many columns stand behind a scan's own.
+const META: usize = 5;
+
+/// Schema of kept rows: the scan's columns, then the engine's.
+pub fn schema(scan: &SchemaRef) -> SchemaRef {
+    let time = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("+00:00".into()));
+    let meta = [
+        Field::new("__time", time, true),
+        Field::new("__row", DataType::UInt64, false),
+        Field::new("__audit_id", DataType::Utf8View, true),
+        Field::new("__stage", DataType::Utf8View, true),
+        Field::new("__cluster", DataType::Utf8View, true),
+    ];
+    let fields = scan.fields().iter().cloned().chain(meta.map(Arc::new));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Kept rows of one scan.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    batch: RecordBatch,
+}
+
+impl Rows {
+    /// The `mask`ed rows of a table, `projection` of their columns, compacted.
+    pub fn keep(
+        table: Table,
+        rows: &RecordBatch,
+        ids: &[u64],
+        mask: &BooleanArray,
+        projection: &[usize],
+        schema: &SchemaRef,
+    ) -> Result<Rows, ArrowError> {
+        let column = |name: &str| rows.column_by_name(name).cloned();
+        let none = || -> ArrayRef { Arc::new(StringViewArray::new_null(rows.num_rows())) };
+        let mut columns: Vec<ArrayRef> = projection.iter().map(|&i| rows.column(i).clone()).collect();
+        columns.push(column("time").unwrap_or_else(none));
+        columns.push(Arc::new(UInt64Array::from(ids.to_vec())));
+        for name in ["audit_id", "stage", "cluster"] {
+            let absent = table == Table::ControlPlane && name != "cluster";
+            columns.push(if absent { none() } else { column(name).unwrap_or_else(none) });
+        }
+        let batch = filter_record_batch(&RecordBatch::try_new(schema.clone(), columns)?, mask)?;
+        let columns = batch.columns().iter().map(compact).collect();
+        Ok(Rows { batch: RecordBatch::try_new(schema.clone(), columns)? })
+    }
+
+    pub fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory the rows hold.
+    pub fn bytes(&self) -> usize {
+        self.batch.get_array_memory_size()
+    }
+
+    /// The rows as kept, the engine's columns included.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// Rows that were written with [`Rows::batch`].
+    pub fn from_batch(batch: RecordBatch) -> Rows {
+        Rows { batch }
+    }
+
+    /// The rows as the rule's plan reads them.
+    pub fn data(&self) -> Result<RecordBatch, ArrowError> {
+        let own: Vec<usize> = (0..self.batch.num_columns() - META).collect();
+        self.batch.project(&own)
+    }
+
+    /// The scan's own column of that name.
+    pub fn column(&self, name: &str) -> Option<&ArrayRef> {
+        self.batch.column_by_name(name)
+    }
+
+    fn meta(&self, index: usize) -> &ArrayRef {
+        self.batch.column(self.batch.num_columns() - META + index)
+    }
+
+    fn times(&self) -> &TimestampMicrosecondArray {
+        self.meta(0).as_primitive::<TimestampMicrosecondType>()
+    }
+
+    fn text(&self, index: usize, row: usize) -> Option<&str> {
+        let column: &StringViewArray = self.meta(index).as_string_view();
+        column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// Event time in microseconds since the epoch.
+    pub fn time(&self, row: usize) -> Option<i64> {
+        self.times().is_valid(row).then(|| self.times().value(row))
+    }
+
+    /// Time and identity: a total order that no arrival order changes.
+    pub fn order(&self, row: usize) -> (i64, u64) {
+        (self.time(row).unwrap_or(i64::MIN), self.id(row))
+    }
+
+    pub fn id(&self, row: usize) -> u64 {
+        self.meta(1).as_primitive::<UInt64Type>().value(row)
+    }
+
+    pub fn audit_id(&self, row: usize) -> Option<&str> {
+        self.text(2, row)
+    }
+
+    pub fn stage(&self, row: usize) -> Option<&str> {
+        self.text(3, row)
+    }
+
+    pub fn cluster(&self, row: usize) -> Option<&str> {
+        self.text(4, row)
+    }
+
+    /// The chosen rows, in the order given.
+    pub fn take(&self, rows: &[u32]) -> Result<Rows, ArrowError> {
+        Ok(Rows { batch: take_record_batch(&self.batch, &UInt32Array::from(rows.to_vec()))? })
+    }
+
+    /// Rows `from..to` without a copy.
+    pub fn slice(&self, from: usize, to: usize) -> Rows {
+        Rows { batch: self.batch.slice(from, to.saturating_sub(from)) }
+    }
+
+    /// All rows of `parts` in order of time and identity.
+    pub fn sorted(schema: &SchemaRef, parts: &[Rows]) -> Result<Rows, ArrowError> {
+        let all = Rows { batch: concat_batches(schema, parts.iter().map(|p| &p.batch))? };
+        let mut order: Vec<u32> = (0..all.len() as u32).collect();
+        if order.is_sorted_by_key(|&row| all.order(row as usize)) {
+            return Ok(all);
+        }
+        order.sort_unstable_by_key(|&row| all.order(row as usize));
+        all.take(&order)
+    }
+
+    /// In sorted rows, the first row later than `time`.
+    pub fn after(&self, time: i64) -> usize {
+        self.times().values().partition_point(|t| *t <= time)
+    }
+
+    /// The same rows on memory of their own.
+    pub fn compacted(&self) -> Result<Rows, ArrowError> {
+        let columns = self.batch.columns().iter().map(compact).collect();
+        Ok(Rows { batch: RecordBatch::try_new(self.batch.schema(), columns)? })
+    }
+}
+
+/// Copies what the array refers to, so that it holds on to no shared buffer.
+fn compact(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::List(field) if field.data_type() == &DataType::Utf8View => {
+            let list: &ListArray = array.as_list();
+            let values = compact(list.values());
+            let made = ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned());
+            made.map_or_else(|_| array.clone(), |list| Arc::new(list))
+        }
+        _ => array.clone(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Windowed rules: rows in order of event time, looked at in steps.
+//!
+//! A window is `(t - window, t]` with `t` a multiple of the step since the epoch. It is evaluated when
+//! the watermark has passed `t` and rows came in the step that ends there; a rule that asks for
+//! `window_end()` is evaluated at every step until its rows have left. A late row marks the windows it
+//! falls in again. Rows are held as runs that are merged when there are many, so that a thousand small
+//! batches cost no more than their rows.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+
+use super::rows::{self, Rows};
+use super::thin::Thinner;
+
+/// How many runs of one level are kept before they are merged into one of the next.
+const FAN_IN: usize = 16;
+
+/// Smallest multiple of `step` that is not before `time`.
+fn step_of(time: i64, step: i64) -> i64 {
+    let floor = time.div_euclid(step) * step;
+    if floor == time { floor } else { floor.saturating_add(step) }
+}
+
+/// Rows of one scan.
+#[derive(Debug)]
+pub struct Buffer {
+    schema: SchemaRef,
+    thinner: Option<Thinner>,
+    sorted: Rows,
+    /// Runs that came since, each with its level of merging.
+    fresh: Vec<(Rows, u32)>,
+}
+
+impl Buffer {
+    pub fn new(scan: &SchemaRef, thinner: Option<Thinner>) -> Self {
+        let schema = rows::schema(scan);
+        let sorted = Rows::from_batch(RecordBatch::new_empty(schema.clone()));
+        Self { schema, thinner, sorted, fresh: Vec::new() }
+    }
+
+    /// Adds kept rows.
+    pub fn push(&mut self, rows: Rows) -> Result<(), ArrowError> {
+        self.fresh.push((rows, 0));
+        while let Some(&(_, level)) = self.fresh.last() {
+            let same = self.fresh.iter().rev().take_while(|(_, l)| *l == level).count();
+            if same < FAN_IN {
+                break;
+            }
+            let parts: Vec<Rows> = self.fresh.drain(self.fresh.len() - same..).map(|(r, _)| r).collect();
+            self.fresh.push((self.merge(&parts)?, level + 1));
+        }
+        Ok(())
+    }
+
+    fn merge(&self, parts: &[Rows]) -> Result<Rows, ArrowError> {
+        let merged = Rows::sorted(&self.schema, parts)?;
+        let thinned = match &self.thinner {
+            Some(thinner) => thinner.thin(&merged)?,
+            None => merged,
+        };
+        thinned.compacted()
+    }
+
+    /// All rows in order of time and identity.
+    pub fn sorted(&mut self) -> Result<&Rows, ArrowError> {
+        if !self.fresh.is_empty() {
+            let mut parts = vec![self.sorted.clone()];
+            parts.extend(self.fresh.drain(..).map(|(rows, _)| rows));
+            self.sorted = self.merge(&parts)?;
+        }
+        Ok(&self.sorted)
+    }
+
+    /// Lets go of rows up to and including `time`; a copy is made once half of the rows are gone.
+    pub fn forget(&mut self, time: i64) -> Result<(), ArrowError> {
+        let rows = self.sorted()?;
+        let gone = rows.after(time);
+        if gone * 2 > rows.len() {
+            self.sorted = rows.slice(gone, rows.len()).compacted()?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the first rows in order.
+    pub fn drop_first(&mut self, rows: usize) -> Result<(), ArrowError> {
+        let all = self.sorted()?;
+        self.sorted = all.slice(rows, all.len()).compacted()?;
+        Ok(())
+    }
+
+    /// Bytes of memory the rows hold.
+    pub fn bytes(&self) -> usize {
+        self.sorted.bytes() + self.fresh.iter().map(|(rows, _)| rows.bytes()).sum::<usize>()
+    }
+
+    pub fn rows(&self) -> usize {
+        self.sorted.len() + self.fresh.iter().map(|(rows, _)| rows.len()).sum::<usize>()
+    }
+}
+
+/// State of one windowed rule; times in microseconds.
+#[derive(Debug)]
+pub struct Window {
+    pub buffers: Vec<Buffer>,
+    window: i64,
+    step: i64,
+    /// Rows this late are still expected, so this much more is held on to.
+    lateness: i64,
+    /// Whether steps without new rows are evaluated too.
+    every_step: bool,
+    /// Steps with rows, as far back as rows are held.
+    steps: BTreeSet<i64>,
+    /// Steps to evaluate.
+    pending: BTreeSet<i64>,
+    /// Steps up to here were evaluated.
+    done: Option<i64>,
+}
+
+impl Window {
+    pub fn new(buffers: Vec<Buffer>, window: i64, step: i64, lateness: i64, every_step: bool) -> Self {
+        let (steps, pending) = (BTreeSet::new(), BTreeSet::new());
+        Self { buffers, window, step, lateness, every_step, steps, pending, done: None }
+    }
+
+    /// Adds kept rows of one scan. Rows without a time belong to no window and are dropped.
+    pub fn push(&mut self, scan: usize, rows: Rows) -> Result<(), ArrowError> {
+        let timed: Vec<u32> = (0..rows.len() as u32).filter(|&r| rows.time(r as usize).is_some()).collect();
+        let rows = if timed.len() == rows.len() { rows } else { rows.take(&timed)? };
+        for row in 0..rows.len() {
+            let Some(time) = rows.time(row) else { continue };
+            let step = step_of(time, self.step);
+            self.steps.insert(step);
+            self.pending.insert(step);
+            if self.done.is_some_and(|done| step <= done) {
+                let touched = self.steps.range(step..time.saturating_add(self.window));
+                self.pending.extend(touched);
+            }
+        }
+        if let Some(buffer) = self.buffers.get_mut(scan) {
+            buffer.push(rows)?;
+        }
+        Ok(())
+    }
+
+    /// The steps to evaluate now that nothing up to `watermark` is missing, in order. `latest` is the
+    /// latest event time seen: silence is only concluded from what others have said since.
+    pub fn due(&mut self, watermark: i64, latest: i64) -> Vec<i64> {
+        let mut due: BTreeSet<i64> = match watermark {
+            i64::MAX => std::mem::take(&mut self.pending),
+            _ => {
+                let later = self.pending.split_off(&watermark.saturating_add(1));
+                std::mem::replace(&mut self.pending, later)
+            }
+        };
+        if self.every_step {
+            let until = watermark.min(latest);
+            let mut step = self.done.map_or(i64::MIN, |done| done + self.step);
+            for &first in &self.steps {
+                step = step.max(first);
+                let last = first.saturating_add(self.window).min(until);
+                while step <= last {
+                    due.insert(step);
+                    step += self.step;
+                }
+            }
+            due.retain(|step| *step <= until);
+        }
+        if let Some(&last) = due.last() {
+            self.done = self.done.max(Some(last));
+        }
+        due.into_iter().collect()
+    }
+
+    /// The rows of the window that ends at `step`, one part a scan; `None` where all are empty.
+    pub fn rows_at(&mut self, step: i64) -> Result<Option<Vec<Rows>>, ArrowError> {
+        let mut parts = Vec::with_capacity(self.buffers.len());
+        for buffer in &mut self.buffers {
+            let rows = buffer.sorted()?;
+            parts.push(rows.slice(rows.after(step - self.window), rows.after(step)));
+        }
+        Ok(parts.iter().any(|p| !p.is_empty()).then_some(parts))
+    }
+
+    /// Lets go of rows that no window from `watermark` on, late rows included, can hold.
+    pub fn forget(&mut self, watermark: i64) -> Result<(), ArrowError> {
+        let horizon = watermark.saturating_sub(self.window).saturating_sub(self.lateness);
+        self.steps = self.steps.split_off(&horizon);
+        self.buffers.iter_mut().try_for_each(|buffer| buffer.forget(horizon))
+    }
+}
