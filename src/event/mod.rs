@@ -3,6 +3,7 @@
 //! Imports nothing of ours. Everything upstream exists to make a [`Batch`]; nothing downstream can
 //! tell whether it came from the hub, a file or the archive.
 
+pub mod address;
 mod batch;
 mod counts;
 pub mod json;

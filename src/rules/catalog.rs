@@ -1,10 +1,13 @@
 //! All detections and lists of a run, from folders or from the pack compiled into the binary.
+//!
+//! Owns where files may lie and what they may be called. One bad file costs only itself.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Detection, Diagnostic, List};
+use super::tree::Tree;
+use super::{Detection, Diagnostic, List, header};
 
 /// Where to look. `None` = the folder of that name beside the working directory, else the compiled pack.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +21,126 @@ pub struct Sources {
 pub struct Catalog {
     pub detections: Vec<Detection>,
     pub lists: BTreeMap<String, Arc<List>>,
+    /// The folder the detections came from; `None` for the compiled pack.
+    pub origin: Option<PathBuf>,
 }
+
+/// The folder of lists inside a folder of detections.
+const LISTS: &str = "lists";
 
 impl Catalog {
     /// Loads every file; a file with errors is left out and each of its problems reported.
     pub fn load(sources: &Sources) -> (Catalog, Vec<Diagnostic>) {
-        let _ = sources;
-        (Catalog::default(), Vec::new())
+        Self::load_beside(Path::new(""), sources)
+    }
+
+    /// [`Catalog::load`] with the folder in which to look for `detections` and `lists`.
+    fn load_beside(folder: &Path, sources: &Sources) -> (Catalog, Vec<Diagnostic>) {
+        let beside = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir());
+        let detections = match sources.detections.clone().or_else(|| beside("detections")) {
+            Some(root) => Tree::Disk(root),
+            None => Tree::Compiled(""),
+        };
+        let inside = || detections.root().map(|root| root.join(LISTS)).filter(|path| path.is_dir());
+        let lists = match sources.lists.clone().or_else(|| beside(LISTS)).or_else(inside) {
+            Some(root) => Tree::Disk(root),
+            None => Tree::Compiled(LISTS),
+        };
+        let mut loader = Loader::default();
+        loader.lists(&lists);
+        loader.detections(&detections);
+        loader.catalog.origin = detections.root().map(Path::to_path_buf);
+        (loader.catalog, loader.problems)
+    }
+
+    /// The detections as files.
+    pub(super) fn tree(&self) -> Tree {
+        self.origin.clone().map_or(Tree::Compiled(""), Tree::Disk)
     }
 }
+
+#[derive(Default)]
+struct Loader {
+    catalog: Catalog,
+    problems: Vec<Diagnostic>,
+}
+
+impl Loader {
+    /// Takes what could be read and notes why the rest could not.
+    fn keep<T>(&mut self, read: Result<T, Diagnostic>) -> Option<T> {
+        read.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    fn lists(&mut self, tree: &Tree) {
+        let Some(listing) = self.keep(tree.list(&[])) else { return };
+        for file in &listing.files {
+            let Some(name) = file.strip_suffix(".csv") else { continue };
+            let Some(text) = self.keep(tree.text(&[file])) else { continue };
+            let (list, problems) = List::parse(name, &tree.shown(&[file]), &text);
+            self.problems.extend(problems);
+            self.catalog.lists.insert(name.to_string(), Arc::new(list));
+        }
+    }
+
+    fn detections(&mut self, tree: &Tree) {
+        let Some(root) = self.keep(tree.list(&[])) else { return };
+        for file in root.files.iter().filter(|file| file.ends_with(".sql")) {
+            let message = format!(
+                "a detection lies in the folder of its tactic; move it to one such as execution/{file}"
+            );
+            self.problems.push(Diagnostic::error(tree.shown(&[file]), (1, 1), message));
+        }
+        for tactic in root.folders.iter().filter(|name| *name != LISTS) {
+            self.tactic(tree, tactic);
+        }
+        self.catalog.detections.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+
+    fn tactic(&mut self, tree: &Tree, tactic: &str) {
+        let Some(listing) = self.keep(tree.list(&[tactic])) else { return };
+        let ids: Vec<&str> = listing.files.iter().filter_map(|file| file.strip_suffix(".sql")).collect();
+        for id in &ids {
+            self.detection(tree, tactic, id);
+        }
+        for folder in &listing.folders {
+            let Some(inside) = self.keep(tree.list(&[tactic, folder])) else { continue };
+            for file in inside.files.iter().filter(|file| file.ends_with(".sql")) {
+                let path = tree.shown(&[tactic, folder, file]);
+                let message =
+                    format!("a detection lies in the folder of its tactic; move it to {tactic}/{file}");
+                self.problems.push(Diagnostic::error(path, (1, 1), message));
+            }
+            if !ids.contains(&folder.as_str()) {
+                let path = tree.shown(&[tactic, folder]);
+                let message =
+                    format!("no detection {folder}.sql beside this folder; add it or remove the cases");
+                self.problems.push(Diagnostic::warning(path, (1, 1), message));
+            }
+        }
+    }
+
+    fn detection(&mut self, tree: &Tree, tactic: &str, id: &str) {
+        let file = format!("{id}.sql");
+        let Some(text) = self.keep(tree.text(&[tactic, &file])) else { return };
+        let path = tree.shown(&[tactic, &file]);
+        let detection = match header::parse(&path, tactic, id, &text) {
+            Ok(detection) => detection,
+            Err(problems) => {
+                self.problems.extend(problems);
+                return;
+            }
+        };
+        match self.catalog.detections.iter().find(|earlier| earlier.id == id) {
+            None => self.catalog.detections.push(detection),
+            Some(earlier) => {
+                let message =
+                    format!("id \"{id}\" is taken by {}; rename one of the files", earlier.path.display());
+                self.problems.push(Diagnostic::error(path, (1, 1), message));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "catalog_tests.rs"]
+mod tests;

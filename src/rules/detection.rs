@@ -1,10 +1,12 @@
 //! A detection as loaded: its header's values and its SQL, with the line the SQL begins on.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use super::Summary;
 use crate::alert::{Severity, Status};
 
 /// What kind of rule it is. `Sequence` is a window whose query reads a table twice; the loader
@@ -51,8 +53,33 @@ pub struct Detection {
     pub sql: String,
     /// The whole file, for `rules show`.
     pub text: String,
-    /// 1-based line and column in the file of each header key's value, for messages.
-    pub positions: std::collections::HashMap<String, (usize, usize)>,
+    /// 1-based line and column in the file, for messages: of each header key's value under the key's
+    /// name (`key`, `severity`, …), of each item of a list under `key.0`, `key.1`, …, of each column
+    /// in the summary under `summary.<column>`, of the opening fence under `detection`, and of the
+    /// first word of the statement under `sql`.
+    pub positions: HashMap<String, (usize, usize)>,
+}
+
+impl Detection {
+    /// The kind its header asks for; never `Sequence`.
+    pub fn kind(&self) -> Kind {
+        match (self.window, self.baseline) {
+            (Some(_), _) => Kind::Window,
+            (None, Some(_)) => Kind::Baseline,
+            (None, None) => Kind::Stateless,
+        }
+    }
+
+    /// Where `name` of [`Detection::positions`] stands; the opening fence if the file has no such thing.
+    pub fn position(&self, name: &str) -> (usize, usize) {
+        let find = |name: &str| self.positions.get(name).copied();
+        find(name).or_else(|| find("detection")).unwrap_or((1, 1))
+    }
+
+    /// The parsed summary. The header's checks made sure that it parses.
+    pub fn summary_template(&self) -> Summary {
+        Summary::parse(&self.summary).unwrap_or_default()
+    }
 }
 
 impl Detection {

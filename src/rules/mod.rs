@@ -1,15 +1,22 @@
 //! Detections, lists and their folders: text in, checked structures out. Whether the SQL means
 //! anything is decided in `detect`, which knows the tables.
 
+mod case;
 mod catalog;
 mod detection;
 mod diagnostic;
 mod duration;
+mod fence;
 mod header;
 mod list;
+mod summary;
+mod tree;
 
+pub use case::Case;
 pub use catalog::{Catalog, Sources};
 pub use detection::{Detection, Kind};
 pub use diagnostic::{Diagnostic, Level, closest};
 pub use duration::parse_duration;
-pub use list::List;
+pub use header::TACTICS;
+pub use list::{Entry, List};
+pub use summary::Summary;
