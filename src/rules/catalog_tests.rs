@@ -197,3 +197,19 @@ fn cases_and_what_is_none() -> io::Result<()> {
     assert_eq!(catalog.cases(&catalog.detections[2]).1.len(), 2);
     Ok(())
 }
+
+#[test]
+fn the_wrong_files_of_the_tests_get_their_messages() {
+    let sources = Sources { detections: Some("tests/wrong".into()), lists: None };
+    let (catalog, mut problems) = Catalog::load(&sources);
+    problems.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    // What stands about a file that loads is for the planner to say.
+    let planned = |line: &str| {
+        let path = line.split(':').next().unwrap_or_default();
+        catalog.detections.iter().any(|detection| detection.path == Path::new(path))
+    };
+    let expected = include_str!("../../tests/wrong/expected.txt").lines().filter(|line| !planned(line));
+    assert_eq!(said, expected.collect::<Vec<_>>());
+    assert!(said.len() >= 25, "{}", said.len());
+}

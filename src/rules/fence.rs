@@ -103,7 +103,7 @@ impl Fence {
 
 /// Whether a line is a fence, however it is spaced.
 fn same_words(line: &str, fence: &str) -> bool {
-    line.trim_end().split_whitespace().eq(fence.split_whitespace())
+    line.split_whitespace().eq(fence.split_whitespace())
 }
 
 /// The text with its first `count` lines emptied.

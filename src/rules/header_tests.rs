@@ -221,3 +221,32 @@ fn file_and_folder_names() {
         ["p:1:1: \"A_b\" is no id; name the file with lower case letters, digits and dashes"]
     );
 }
+
+/// Whatever the text, reading it ends with a rule or with problems at places that exist.
+fn read_or_refused(text: &str) {
+    if let Err(problems) = super::parse(Path::new("p"), "impact", "x", text) {
+        assert!(!problems.is_empty(), "{text}");
+        for problem in problems {
+            let line = text.split('\n').nth(problem.line.wrapping_sub(1));
+            let width = line.map_or(0, |line| line.chars().count());
+            assert!(line.is_some() && (1..=width + 1).contains(&problem.column), "{problem}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_header_cut_anywhere_or_with_a_character_missing() {
+    for (at, character) in GOOD.char_indices() {
+        read_or_refused(&GOOD[..at]);
+        read_or_refused(&format!("{}{}", &GOOD[..at], &GOOD[at + character.len_utf8()..]));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_header_is_read_or_refused(lines in proptest::collection::vec("(title|key|window|summary|[a-zé])( = )?[\"\\[\\]{}'#=\\\\a-zé0-9 ]{0,12}", 0..8)) {
+        let header: String = lines.iter().map(|line| format!("-- {line}\n")).collect();
+        read_or_refused(&format!("-- /// detection\n{header}-- ///\nSELECT 1\n"));
+        read_or_refused(&lines.join("\n"));
+    }
+}

@@ -319,3 +319,21 @@ fn names_of_lists_in_an_expression() -> Result<()> {
     assert_eq!(names, ["secret_readers"]);
     Ok(())
 }
+
+#[test]
+fn a_body_cut_anywhere_is_no_error() -> Result<()> {
+    let context = session(Arc::default())?;
+    let cuts =
+        [POD, CRON, ROLE, BINDING].into_iter().flat_map(|body| (0..body.len()).map(|end| &body[..end]));
+    let cuts: ArrayRef = Arc::new(StringViewArray::from_iter_values(cuts));
+    let rows = cuts.len();
+    context.register_batch("cuts", RecordBatch::try_from_iter([("v", cuts)])?)?;
+    for doc in catalogue().iter().filter(|doc| doc.signature.ends_with("(object)")) {
+        let counted = run(
+            &context,
+            &format!("SELECT count(*), count(f) >= 0 FROM (SELECT {}(v) AS f FROM cuts)", doc.name),
+        )?;
+        assert_eq!(counted, [format!("{rows} | true")], "{}", doc.name);
+    }
+    Ok(())
+}

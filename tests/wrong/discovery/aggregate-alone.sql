@@ -1,0 +1,12 @@
+-- /// detection
+-- title = "Somebody deleted pods"
+-- severity = "low"
+-- status = "stable"
+-- key = ["username"]
+-- summary = "{username} deleted pods"
+-- description = "Look who it was."
+-- ///
+SELECT username, count(*) AS deleted
+FROM audit
+WHERE verb = 'delete'
+GROUP BY username

@@ -1,0 +1,11 @@
+-- /// detection
+-- title = "Somebody deleted pods"
+-- severity = "low"
+-- status = "stable"
+-- key = ["username"]
+-- summary = "{username} deleted pods"
+-- description = "Look who it was."
+-- ///
+SELECT first.username
+FROM audit AS first
+JOIN audit AS second ON first.username = second.username

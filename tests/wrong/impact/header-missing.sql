@@ -1,0 +1,1 @@
+SELECT username FROM audit WHERE verb = 'delete'

@@ -1,0 +1,3 @@
+-- /// detection
+-- title = "x"
+SELECT username FROM audit WHERE verb = 'delete'

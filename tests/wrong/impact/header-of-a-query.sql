@@ -1,0 +1,5 @@
+
+-- /// query
+-- title = "x"
+-- ///
+SELECT username FROM audit WHERE verb = 'delete'

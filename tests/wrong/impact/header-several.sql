@@ -1,0 +1,12 @@
+-- /// detection
+-- tittle = "Somebody deleted pods"
+-- severity = "hihg"
+-- status = "live"
+-- key = []
+-- summary = "{username deleted pods"
+-- description = ""
+-- attack = ["1485", "T1485"]
+-- section = [6, 10]
+-- window = "10 min"
+-- ///
+SELECT username FROM audit WHERE verb = 'delete'

@@ -1,0 +1,4 @@
+-- /// detection
+title = "x"
+-- ///
+SELECT username FROM audit WHERE verb = 'delete'
