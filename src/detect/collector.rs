@@ -89,7 +89,13 @@ impl Collector {
     }
 
     /// Adds a firing; gives the alert that is to leave now, if one is.
-    pub fn add(&mut self, index: usize, rule: &Detection, mut firing: Firing, moment: Moment) -> Option<Alert> {
+    pub fn add(
+        &mut self,
+        index: usize,
+        rule: &Detection,
+        mut firing: Firing,
+        moment: Moment,
+    ) -> Option<Alert> {
         let id = id_of(rule, &firing, moment);
         let events = std::mem::take(&mut firing.events);
         if self.emission == Emission::First {
@@ -129,7 +135,12 @@ impl Collector {
         let pending = std::mem::take(&mut self.pending);
         let mut alerts: Vec<(Option<i64>, Alert)> = pending
             .into_iter()
-            .map(|(id, p)| (p.first, { let rule = rule(p.rule); p.into_alert(id, rule, self.replayed) }))
+            .map(|(id, p)| {
+                (p.first, {
+                    let rule = rule(p.rule);
+                    p.into_alert(id, rule, self.replayed)
+                })
+            })
             .collect();
         alerts.sort_by(|(a, x), (b, y)| (a, &x.rule, &x.id).cmp(&(b, &y.rule, &y.id)));
         alerts.into_iter().map(|(_, alert)| alert).collect()

@@ -144,7 +144,9 @@ impl Linter<'_> {
         if CLOCKS.contains(&lower.as_str()) {
             self.report(
                 ident.span.start,
-                format!("{lower} reads a clock; a rule has none: give it a `window`, the command gives the range"),
+                format!(
+                    "{lower} reads a clock; a rule has none: give it a `window`, the command gives the range"
+                ),
             );
         } else if lower == "window_end" {
             self.uses_window_end = true;
@@ -194,7 +196,9 @@ impl Linter<'_> {
                 format!("'{text}' is no integer, and \"{name}\" is an int column; compare it with a number")
             }
             (Value::SingleQuotedString(text), Kind::Bool) if text.parse::<bool>().is_err() => {
-                format!("'{text}' is no boolean, and \"{name}\" is a bool column; write `{name}` or `NOT {name}`")
+                format!(
+                    "'{text}' is no boolean, and \"{name}\" is a bool column; write `{name}` or `NOT {name}`"
+                )
             }
             (Value::Number(number, _), Kind::Text | Kind::Json) => {
                 format!("{number} is a number, and \"{name}\" is a text column; write '{number}'")
@@ -207,7 +211,9 @@ impl Linter<'_> {
                 format!("{boolean} is a boolean, and \"{name}\" is a {} column", column.kind.name())
             }
             (Value::Number(number, _), Kind::Bool) => {
-                format!("{number} is a number, and \"{name}\" is a bool column; write `{name}` or `NOT {name}`")
+                format!(
+                    "{number} is a number, and \"{name}\" is a bool column; write `{name}` or `NOT {name}`"
+                )
             }
             _ => return,
         };

@@ -68,7 +68,13 @@ struct Scan {
 
 impl Matcher {
     /// Compiles a scan's row filter; `thin` is in microseconds.
-    pub fn add(&mut self, id: ScanId, scan: &PlannedScan, thin: Option<i64>, state: &SessionState) -> Result<()> {
+    pub fn add(
+        &mut self,
+        id: ScanId,
+        scan: &PlannedScan,
+        thin: Option<i64>,
+        state: &SessionState,
+    ) -> Result<()> {
         let schema = DFSchema::try_from(scan.table.schema().as_ref().clone())?;
         let filters = &mut self.tables[scan.table as usize];
         let (mut cheap, mut expensive) = (Vec::new(), Vec::new());
@@ -138,9 +144,8 @@ impl Scan {
     ) -> Result<Option<Rows>, String> {
         let mut mask: Option<BooleanBuffer> = None;
         for &index in &self.cheap {
-            let one = masks[index].get_or_insert_with(|| {
-                truth(&shared[index], rows).map_err(|e| e.strip_backtrace())
-            });
+            let one = masks[index]
+                .get_or_insert_with(|| truth(&shared[index], rows).map_err(|e| e.strip_backtrace()));
             let one = one.as_ref().map_err(Clone::clone)?;
             let both = match mask {
                 Some(mask) => &mask & one,
@@ -156,7 +161,13 @@ impl Scan {
     }
 
     /// Applies what is left of the filter to the rows of `mask` and keeps the survivors.
-    fn narrow(&self, table: Table, rows: &RecordBatch, ids: &[u64], mask: BooleanBuffer) -> Result<Option<Rows>> {
+    fn narrow(
+        &self,
+        table: Table,
+        rows: &RecordBatch,
+        ids: &[u64],
+        mask: BooleanBuffer,
+    ) -> Result<Option<Rows>> {
         let keep = |rows: &RecordBatch, ids: &[u64], mask: BooleanBuffer| {
             Rows::keep(table, rows, ids, &BooleanArray::new(mask, None), &self.projection, &self.schema)
         };
@@ -198,9 +209,9 @@ fn truth(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanBuff
 fn unqualified(expr: Expr) -> Result<Expr> {
     expr.transform(|e| {
         Ok(match e {
-            Expr::Column(column) => {
-                datafusion::common::tree_node::Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))
-            }
+            Expr::Column(column) => datafusion::common::tree_node::Transformed::yes(Expr::Column(
+                Column::new_unqualified(column.name),
+            )),
             other => datafusion::common::tree_node::Transformed::no(other),
         })
     })
@@ -231,7 +242,8 @@ fn note_times(table: Table, rows: &RecordBatch, matches: &mut Matches) {
         if times.is_null(row) {
             continue;
         }
-        let (time, cluster) = (times.value(row), if clusters.is_null(row) { "" } else { clusters.value(row) });
+        let (time, cluster) =
+            (times.value(row), if clusters.is_null(row) { "" } else { clusters.value(row) });
         match matches.clusters.iter_mut().rev().find(|(name, _)| name == cluster) {
             Some((_, first)) => *first = time.min(*first),
             None => matches.clusters.push((cluster.to_string(), time)),

@@ -71,7 +71,8 @@ impl Planner {
         let select = linted.select;
         let mut problems = linted.problems;
         if linted.uses_window_end && rule.window.is_none() {
-            problems.push(Problem { at: select, message: "window_end() needs a `window` in the header".into() });
+            problems
+                .push(Problem { at: select, message: "window_end() needs a `window` in the header".into() });
         }
         if !problems.is_empty() {
             problems.sort_by_key(|p| p.at);
@@ -88,7 +89,8 @@ impl Planner {
         }
         let optimised =
             state.optimize(&logical).map_err(|e| vec![at(planning_problem(&e, &rule.sql, select))])?;
-        let sequence = self.shape(rule, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
+        let sequence =
+            self.shape(rule, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
         self.take_scans();
         let plan = self
             .runtime

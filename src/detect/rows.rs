@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
-    UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringViewArray,
+    TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
@@ -176,7 +176,8 @@ fn compact(array: &ArrayRef) -> ArrayRef {
         DataType::List(field) if field.data_type() == &DataType::Utf8View => {
             let list: &ListArray = array.as_list();
             let values = compact(list.values());
-            let made = ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned());
+            let made =
+                ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned());
             made.map_or_else(|_| array.clone(), |list| Arc::new(list))
         }
         _ => array.clone(),

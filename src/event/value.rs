@@ -3,8 +3,8 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::util::display::array_value_to_string;
 use chrono::{DateTime, SecondsFormat};
@@ -46,7 +46,9 @@ pub fn to_json(array: &dyn Array, row: usize) -> Value {
         DataType::Float64 => number!(Float64Type),
         DataType::Timestamp(unit, _) => {
             let micros = match unit {
-                TimeUnit::Second => array.as_primitive::<TimestampSecondType>().value(row).checked_mul(1_000_000),
+                TimeUnit::Second => {
+                    array.as_primitive::<TimestampSecondType>().value(row).checked_mul(1_000_000)
+                }
                 TimeUnit::Millisecond => {
                     array.as_primitive::<TimestampMillisecondType>().value(row).checked_mul(1_000)
                 }
@@ -80,7 +82,10 @@ pub fn to_json(array: &dyn Array, row: usize) -> Value {
         DataType::Union(..) => to_json(&array.as_union().value(row), 0),
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
-            dictionary.normalized_keys().get(row).map_or(Value::Null, |&key| to_json(dictionary.values(), key))
+            dictionary
+                .normalized_keys()
+                .get(row)
+                .map_or(Value::Null, |&key| to_json(dictionary.values(), key))
         }
         _ => text(array_value_to_string(array, row).ok()),
     }

@@ -76,20 +76,18 @@ impl Detection {
         find(name).or_else(|| find("detection")).unwrap_or((1, 1))
     }
 
-    /// The parsed summary. The header's checks made sure that it parses.
-    pub fn summary_template(&self) -> Summary {
-        Summary::parse(&self.summary).unwrap_or_default()
-    }
-}
-
-impl Detection {
     /// Columns named in the summary.
     pub fn summary_columns(&self) -> Vec<&str> {
-        Vec::new()
+        self.template().columns().collect()
     }
 
     /// The summary with each `{column}` replaced by its value.
     pub fn render_summary(&self, value: impl Fn(&str) -> String) -> String {
-        value("")
+        self.template().render(|column, out| out.push_str(&value(column)))
+    }
+
+    /// The header's checks made sure that the summary parses.
+    fn template(&self) -> Summary<'_> {
+        Summary::parse(&self.summary).unwrap_or_default()
     }
 }

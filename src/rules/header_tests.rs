@@ -54,7 +54,8 @@ fn a_good_header() -> Result<(), Vec<String>> {
     assert_eq!(rule.step, Some(TimeDelta::seconds(30)));
     assert_eq!(rule.learn, TimeDelta::days(7));
     assert_eq!(rule.kind(), Kind::Window);
-    assert_eq!(rule.summary_template().columns().collect::<Vec<_>>(), ["username", "secrets"]);
+    assert_eq!(rule.summary_columns(), ["username", "secrets"]);
+    assert_eq!(rule.render_summary(str::to_uppercase), "USERNAME read SECRETS of {many}");
     assert_eq!(rule.text, GOOD);
     Ok(())
 }

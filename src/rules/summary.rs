@@ -1,32 +1,29 @@
 //! The template of an alert's summary: text with `{column}` in it, `{{` and `}}` for braces.
 
-/// A parsed template.
+/// A parsed template, borrowed from its text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
-    parts: Vec<Part>,
+pub struct Summary<'a> {
+    parts: Vec<Part<'a>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Column(String),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part<'a> {
+    Literal(&'a str),
+    Column(&'a str),
 }
 
-impl Summary {
+impl<'a> Summary<'a> {
     /// Parses a template. The error says what to do, in the style of a diagnostic.
-    pub fn parse(template: &str) -> Result<Summary, String> {
+    pub fn parse(template: &'a str) -> Result<Summary<'a>, String> {
         let mut parts = Vec::new();
-        let mut literal = String::new();
         let mut rest = template;
         while let Some(at) = rest.find(['{', '}']) {
             let (before, brace) = rest.split_at(at);
-            literal.push_str(before);
-            if let Some(behind) = brace.strip_prefix("{{") {
-                literal.push('{');
-                rest = behind;
-            } else if let Some(behind) = brace.strip_prefix("}}") {
-                literal.push('}');
-                rest = behind;
+            parts.push(Part::Literal(before));
+            if brace.starts_with("{{") || brace.starts_with("}}") {
+                let (first, behind) = brace.split_at(1);
+                parts.push(Part::Literal(first));
+                rest = &behind[1..];
             } else if let Some(behind) = brace.strip_prefix('{') {
                 let (name, behind) = behind.split_once('}').ok_or_else(|| {
                     "summary has \"{\" without \"}\"; close it, or write \"{{\" for a brace".to_string()
@@ -36,27 +33,21 @@ impl Summary {
                         "summary has {{{name}}}, which is no column name; write a column of the SELECT, such as {{username}}"
                     ));
                 }
-                if !literal.is_empty() {
-                    parts.push(Part::Literal(std::mem::take(&mut literal)));
-                }
-                parts.push(Part::Column(name.to_string()));
+                parts.push(Part::Column(name));
                 rest = behind;
             } else {
                 return Err("summary has \"}\" without \"{\"; open it, or write \"}}\" for a brace".into());
             }
         }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
+        parts.push(Part::Literal(rest));
         Ok(Summary { parts })
     }
 
     /// The columns it names, in order, each as often as it stands there.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
+    pub fn columns(&self) -> impl Iterator<Item = &'a str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Literal(_) => None,
-            Part::Column(name) => Some(name.as_str()),
+            Part::Column(name) => Some(*name),
         })
     }
 
