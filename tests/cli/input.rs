@@ -123,7 +123,7 @@ fn a_file_without_permission_is_said_and_the_rest_is_read() {
     let place = Place::new();
     place.put("in/1.json", lines());
     let closed = place.put("in/2.json", lines());
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     let run = place.run("replay in").code(0);
     assert_eq!(run.out.lines().count(), 20);
     // Whoever may read everything (root) reads it, and then it is all duplicates.
