@@ -1,6 +1,145 @@
 //! The commands: arguments in, exit code out.
+//!
+//! Standard output carries data only, everything else goes to standard error. Exit code 0: done; 1: the
+//! command found what it looks for as failure; 2: wrong usage, configuration or a fault while running.
+//! A closed pipe is success. One file per command; [`engine`] is the only one that calls the engine.
+
+mod args;
+mod check;
+mod coverage;
+mod engine;
+mod hunt;
+mod output;
+mod progress;
+mod replay;
+mod rules;
+mod stats;
+mod summary;
+mod terminal;
+mod test;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand};
+
+use output::Format;
+use terminal::Terminal;
+
+/// Audit-log analytics for Azure Kubernetes Service.
+#[derive(Debug, Parser)]
+#[command(name = "aksentry", version, about, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Folder of detections [default: ./detections, else the pack in this program]
+    #[arg(long, global = true, value_name = "DIR")]
+    detections: Option<PathBuf>,
+    /// Folder of queries [default: ./queries, else the pack in this program]
+    #[arg(long, global = true, value_name = "DIR")]
+    queries: Option<PathBuf>,
+    /// Folder of lists [default: ./lists, else the pack in this program]
+    #[arg(long, global = true, value_name = "DIR")]
+    lists: Option<PathBuf>,
+    /// Form of the data on standard output [default: table on a terminal, else ndjson]
+    #[arg(long, global = true, value_enum)]
+    format: Option<Format>,
+    /// No progress, no summary
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the detections over archived logs and print their alerts
+    Replay(replay::Replay),
+    /// Run one SQL query over archived logs
+    Hunt(hunt::Hunt),
+    /// Check detections and lists, and report every problem as path:line:col: message
+    Check(check::Check),
+    /// Run the cases of the detections
+    Test(test::Test),
+    /// What the pack of detections holds
+    Rules(rules::Rules),
+}
+
+/// What a command gets beside its own arguments.
+struct Context {
+    global: Global,
+    terminal: Terminal,
+    now: DateTime<Utc>,
+}
+
+/// How a command ended, if not with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Done,
+    /// It found what it looks for as failure.
+    Failed,
+}
 
 /// Runs the command line of this process.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub fn main() -> ExitCode {
+    let now = Utc::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help on a closed pipe is as good as printed.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let context = Context { terminal: Terminal::detect(cli.global.quiet), global: cli.global, now };
+    let result = match cli.command {
+        Command::Replay(command) => command.run(&context),
+        Command::Hunt(command) => command.run(&context),
+        Command::Check(command) => command.run(&context),
+        Command::Test(command) => command.run(&context),
+        Command::Rules(command) => command.run(&context),
+    };
+    match result {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::say(&format!("aksentry: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether somebody stopped reading our output, as `head` does.
+fn closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_closed_pipe_is_found_under_context() {
+        let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("writing alerts");
+        assert!(closed_pipe(&error(io::ErrorKind::BrokenPipe)));
+        assert!(!closed_pipe(&error(io::ErrorKind::StorageFull)));
+    }
 }

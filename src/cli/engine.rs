@@ -1,0 +1,125 @@
+//! The seam to the engine: every call of the commands into `rules`, `detect` and `pipeline` that does
+//! work. Here wrong rules become one readable error.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use arrow::record_batch::RecordBatch;
+
+use super::{Context, terminal};
+use crate::alert::{Alert, Severity};
+use crate::detect::{Engine, EngineConfig};
+use crate::pipeline::Progress;
+use crate::pipeline::hunt;
+use crate::pipeline::replay::{self, Options, Outcome};
+use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Sources, closest};
+
+/// The catalogue with all its problems.
+pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
+    let global = &context.global;
+    let folders =
+        [("detections", &global.detections), ("queries", &global.queries), ("lists", &global.lists)];
+    for (flag, folder) in folders {
+        if let Some(folder) = folder
+            && !folder.is_dir()
+        {
+            bail!("--{flag} {}: no such folder; check the path", folder.display());
+        }
+    }
+    let sources = Sources { detections: global.detections.clone(), lists: global.lists.clone() };
+    Ok(Catalog::load(&sources))
+}
+
+/// The catalogue for a command that uses it. With `only`, problems of other rules are none of ours.
+pub(super) fn catalog(context: &Context, only: &[String]) -> anyhow::Result<Catalog> {
+    let (catalog, diagnostics) = load(context)?;
+    let concerns = |d: &&Diagnostic| {
+        let stem = d.path.file_stem().map(|s| s.to_string_lossy());
+        only.is_empty()
+            || d.path.extension().is_none_or(|e| e != "sql")
+            || stem.is_some_and(|stem| only.iter().any(|id| *id == stem))
+    };
+    refuse(diagnostics.iter().filter(concerns))?;
+    for id in only {
+        detection(&catalog, id)?;
+    }
+    Ok(catalog)
+}
+
+/// The rule of this id, or an error with the id that may have been meant.
+pub(super) fn detection<'a>(catalog: &'a Catalog, id: &str) -> anyhow::Result<&'a Detection> {
+    if let Some(found) = catalog.detections.iter().find(|d| d.id == id) {
+        return Ok(found);
+    }
+    match closest(id, catalog.detections.iter().map(|d| d.id.as_str())) {
+        Some(meant) => bail!("no rule \"{id}\"; did you mean \"{meant}\"?"),
+        None => bail!("no rule \"{id}\"; `aksentry rules list` shows all"),
+    }
+}
+
+/// Compiles the rules; what is wrong with them is printed and refused.
+pub(super) fn compile(catalog: &Catalog, only: &[String], min: Severity) -> anyhow::Result<Engine> {
+    let config = EngineConfig { only: only.to_vec(), min_severity: min, ..EngineConfig::default() };
+    match Engine::compile(catalog, &config) {
+        Ok(engine) => Ok(engine),
+        Err(diagnostics) => {
+            refuse(&diagnostics)?;
+            bail!("the rules cannot be used; `aksentry check` shows what is wrong with them")
+        }
+    }
+}
+
+/// Plans every rule, drafts too: their kinds, or everything that is wrong with them.
+pub(super) fn plan(catalog: &Catalog) -> Result<BTreeMap<String, Kind>, Vec<Diagnostic>> {
+    let engine = Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })?;
+    Ok(engine.rules().map(|(rule, kind)| (rule.id.clone(), kind)).collect())
+}
+
+/// The kind of every rule, for commands that show rules.
+pub(super) fn kinds(catalog: &Catalog) -> anyhow::Result<BTreeMap<String, Kind>> {
+    match plan(catalog) {
+        Ok(kinds) => Ok(kinds),
+        Err(diagnostics) => {
+            refuse(&diagnostics)?;
+            bail!("the rules cannot be used; `aksentry check` shows what is wrong with them")
+        }
+    }
+}
+
+/// Prints every problem; an error if one of them is an error.
+fn refuse<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>) -> anyhow::Result<()> {
+    let mut errors = 0;
+    for diagnostic in diagnostics {
+        terminal::say(&diagnostic.to_string());
+        errors += usize::from(diagnostic.level == Level::Error);
+    }
+    match errors {
+        0 => Ok(()),
+        1 => bail!("a rule or list cannot be used; fix the problem above"),
+        n => bail!("rules or lists cannot be used; fix the {n} problems above"),
+    }
+}
+
+pub(super) fn replay(
+    engine: Engine,
+    options: &Options,
+    progress: &dyn Progress,
+    emit: &mut dyn FnMut(Alert) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    replay::run(engine, options, progress, emit)
+}
+
+/// Decodes everything and runs no rule: the account alone.
+pub(super) fn account(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
+    let engine = compile(&Catalog::default(), &[], Severity::Informational)?;
+    replay::run(engine, options, progress, &mut |_| Ok(()))
+}
+
+pub(super) fn hunt(
+    sql: &str,
+    catalog: &Catalog,
+    options: Options,
+    emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    hunt::run(sql, catalog, options, emit)
+}

@@ -1,0 +1,69 @@
+//! `aksentry replay`: archived logs in, alerts out, in event time.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::args::Selection;
+use super::output::{Alerts, Format, stdout};
+use super::progress::Bar;
+use super::{Context, Exit, engine, stats, summary};
+use crate::alert::Severity;
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// Files, folders or patterns; gzip, zstd and plain are told by content
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Run only this rule; may be given several times
+    #[arg(long = "rule", value_name = "ID")]
+    rules: Vec<String>,
+    /// Run only rules of this severity or above
+    #[arg(long, value_name = "SEVERITY", default_value = "informational")]
+    min_severity: Severity,
+    /// Write the account of the run as one JSON object
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+    /// Exit with 1 if there was any alert
+    #[arg(long)]
+    fail_on_alert: bool,
+}
+
+impl Replay {
+    pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let format = context.global.format.unwrap_or(context.default_format());
+        let options = self.selection.options(&self.paths, context.now)?;
+        let catalog = engine::catalog(context, &self.rules)?;
+        let rules = engine::compile(&catalog, &self.rules, self.min_severity)?;
+        // Found out now rather than after the work of an hour.
+        let stats_file = self.stats.as_ref().map(|path| {
+            let file = File::create(path).with_context(|| format!("writing --stats {}", path.display()));
+            file.map(|file| (file, path))
+        });
+        let stats_file = stats_file.transpose()?;
+
+        let bar = Bar::new(options.inputs.bytes(), context.terminal.progress);
+        let style = if format == Format::Table { context.terminal.stdout } else { Default::default() };
+        let mut alerts = Alerts::new(stdout(), format, style);
+        let outcome = engine::replay(rules, &options, &bar, &mut |alert| {
+            bar.clear();
+            alerts.write(&alert)
+        });
+        bar.clear();
+        let mut outcome = outcome?;
+        alerts.finish()?;
+        outcome.notes.splice(0..0, options.inputs.warnings.iter().cloned());
+
+        if let Some((file, path)) = stats_file {
+            stats::write(&outcome, file).with_context(|| format!("writing --stats {}", path.display()))?;
+        }
+        if !context.terminal.quiet {
+            summary::print(&outcome, context.terminal.stderr);
+        }
+        Ok(if self.fail_on_alert && alerts.count() > 0 { Exit::Failed } else { Exit::Done })
+    }
+}

@@ -1,0 +1,155 @@
+//! The commands beside replay, and the forms data comes in.
+
+use serde_json::Value;
+
+use super::{Place, record};
+
+fn place() -> Place {
+    let place = Place::new();
+    place.put(
+        "in.json",
+        [record("=alice", "db", 1), record("bob", "db", 2), record("gitops", "db", 3)].join("\n"),
+    );
+    place
+}
+
+#[test]
+fn alerts_come_in_every_format() {
+    let place = place();
+    let alerts: Vec<Value> =
+        serde_json::from_str(&place.run("replay --format json in.json").code(0).out).unwrap();
+    assert_eq!(alerts.len(), 2);
+    assert_eq!(alerts[0]["rule"], "secret-get");
+    assert_eq!(alerts[0]["summary"], "=alice read secret db");
+    let lines = place.run("replay --format ndjson in.json").code(0).out;
+    let each: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(each, alerts);
+    assert_eq!(place.run("replay in.json").code(0).out, lines, "ndjson is the default of a pipe");
+    let csv = place.run("replay --format csv in.json").code(0).out;
+    assert!(csv.starts_with("id,rule,title,") && csv.contains(",'=alice read secret db,"), "{csv}");
+    let table = place.run("replay --format table in.json").code(0).out;
+    assert!(table.contains("bob read secret db") && table.contains("prod"), "{table}");
+    assert_eq!(place.run("replay --format none in.json").code(0).says("secret-get").out, "");
+}
+
+#[test]
+fn fail_on_alert_is_1_only_with_an_alert() {
+    let place = place();
+    place.put("quiet.json", record("gitops", "db", 1));
+    place.run("replay --fail-on-alert --format none in.json").code(1);
+    place.run("replay --fail-on-alert quiet.json").code(0);
+    place.run("replay --fail-on-alert --min-severity critical in.json").code(0);
+    place.run("replay --fail-on-alert --rule secret-get in.json").code(1);
+}
+
+#[test]
+fn check_reports_each_problem_at_its_place() {
+    let place = place();
+    let good = "detections/credential-access/secret-get";
+    place.put(&format!("{good}/fires-read.ndjson"), record("alice", "db", 1));
+    place.put(&format!("{good}/silent-list.ndjson"), record("gitops", "db", 1));
+    let run = place.run("check").code(0);
+    assert_eq!(run.out, "");
+    let text = place.read(&format!("{good}.sql"));
+    place.put("detections/impact/wrong-column.sql", text.replace("resource = ", "resuorce = "));
+    place.put("detections/impact/wrong-header.sql", text.replace("severity = \"high\"", "severity = \"hi\""));
+    let run = place.run("check").code(1).says("errors");
+    let problems: Vec<&str> = run.out.lines().collect();
+    let at = |place: &str| problems.iter().find(|line| line.contains(place)).copied().unwrap_or_default();
+    assert!(at("wrong-column.sql:15:7: ").contains("did you mean \"resource\"?"), "{}", run.out);
+    assert!(at("wrong-header.sql:3:").contains("hi"), "{}", run.out);
+    let mut sorted = problems.clone();
+    sorted.sort_unstable();
+    assert_eq!(problems, sorted);
+    let items: Vec<Value> = serde_json::from_str(&place.run("check --format json").code(1).out).unwrap();
+    assert_eq!(items.len(), problems.len());
+    // The same mistakes keep a replay from starting, unless it needs the other rule only.
+    place.run("replay in.json").code(2).says("wrong-column.sql:15:7");
+}
+
+#[test]
+fn cases_pass_fail_and_are_blessed() {
+    let place = place();
+    let folder = "detections/credential-access/secret-get";
+    place.put(&format!("{folder}/fires-read.ndjson"), record("alice", "db", 1));
+    place.put(&format!("{folder}/silent-reader.ndjson"), record("gitops", "db", 1));
+    place.run("test --bless").code(0);
+    assert!(place.read(&format!("{folder}/fires-read.alerts.json")).contains("alice read secret db"));
+    let run = place.run("test --junit junit.xml").code(0).says("2 cases, 0 failed");
+    assert_eq!(run.out, "");
+    assert!(place.read("junit.xml").contains("name=\"fires-read\""));
+    place.put(&format!("{folder}/fires-read.ndjson"), record("mallory", "db", 1));
+    let run = place.run("test secret-get --junit junit.xml").code(1).says("1 failed");
+    assert!(run.out.starts_with("FAIL secret-get/fires-read: "), "{}", run.out);
+    assert!(run.out.contains("mallory"), "{}", run.out);
+    assert!(place.read("junit.xml").contains("<failure"));
+    place.run("test nothing-like-it").code(2).says("nothing-like-it");
+    place.run(&format!("test {folder}.sql")).code(1);
+}
+
+#[test]
+fn rules_are_listed_as_the_contract_says() {
+    let place = place();
+    let rules: Value = serde_json::from_str(&place.run("rules list --format json").code(0).out).unwrap();
+    let rule = &rules[0];
+    let keys: Vec<&String> = rule.as_object().unwrap().keys().collect();
+    let contract = [
+        "id",
+        "title",
+        "severity",
+        "status",
+        "kind",
+        "tactic",
+        "attack",
+        "section",
+        "categories",
+        "window",
+        "path",
+    ];
+    assert_eq!(keys, contract);
+    assert_eq!((&rule["id"], &rule["kind"]), (&"secret-get".into(), &"stateless".into()));
+    assert_eq!((&rule["window"], &rule["tactic"]), (&Value::Null, &"credential-access".into()));
+    let page = place.run("rules show secret-get --format table").code(0).out;
+    for part in ["A secret was read", "T1552.007", "4 secrets", "lists/readers.csv", "FROM audit"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+}
+
+#[test]
+fn coverage_names_the_rules_that_are_blind() {
+    let place = place();
+    place.put(
+        "guard.json",
+        "{\"category\":\"guard\",\"time\":\"2026-03-01T10:00:00Z\",\"properties\":{\"log\":\"x\"}}",
+    );
+    let lines = |args: &str| -> Vec<Value> {
+        let out = place.run(args).code(0).out;
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let pack = lines("rules coverage");
+    let secrets = pack.iter().find(|l| l["by"] == "section" && l["value"] == "4").unwrap();
+    assert_eq!((&secrets["name"], &secrets["rules"]), (&"secrets".into(), &1.into()));
+    let blind = |lines: &[Value]| lines.iter().filter(|l| l["by"] == "blind").count();
+    assert_eq!(
+        (blind(&pack), blind(&lines("rules coverage in.json")), blind(&lines("rules coverage guard.json"))),
+        (0, 0, 1)
+    );
+}
+
+#[test]
+fn hunt_prints_rows_and_refuses_what_is_no_query() {
+    let place = place();
+    let hunt = |sql: &str, format: &str| place.run_args(["hunt", "-e", sql, "in.json", "--format", format]);
+    let sql = "SELECT username, count(*) AS n FROM audit GROUP BY username ORDER BY username";
+    let expected = "{\"username\":\"=alice\",\"n\":1}\n{\"username\":\"bob\",\"n\":1}\n{\"username\":\"gitops\",\"n\":1}\n";
+    assert_eq!(hunt(sql, "ndjson").code(0).says("3 rows").out, expected);
+    assert_eq!(hunt(sql, "csv").code(0).out, "username,n\r\n'=alice,1\r\nbob,1\r\ngitops,1\r\n");
+    assert_eq!(hunt("SELECT username FROM audit WHERE false", "json").code(0).out, "[]\n");
+    for (sql, said) in
+        [("SELECT usernam FROM audit", "usernam"), ("SELEC 1", "SELEC"), ("DROP TABLE audit", "")]
+    {
+        let run = hunt(sql, "ndjson").code(2).says(said);
+        assert_eq!(run.out, "");
+        assert!(!run.err.contains("panicked"));
+    }
+}

@@ -1,0 +1,3 @@
+//! Integration tests, one binary: the program seen from outside.
+
+mod cli;
