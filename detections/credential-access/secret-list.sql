@@ -7,7 +7,7 @@
 -- categories = ["kube-audit"]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1h"
--- summary = "{username} listed ({verb}) the secrets of namespace {namespace} of {cluster}, from {client_ip}"
+-- summary = "{username} listed ({verb}) the secrets of {scope} of {cluster}, from {client_ip}"
 --
 -- description = """
 -- A list or watch of secrets returns their values, not only their names: the right to list is the right to read. helm list
@@ -24,6 +24,7 @@ SELECT
     cluster,
     username,
     namespace,
+    CASE WHEN namespace IS NULL THEN 'all namespaces' ELSE concat('namespace ', namespace) END AS scope,
     verb,
     request_uri,
     client_ip,

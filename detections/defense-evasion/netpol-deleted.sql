@@ -6,7 +6,7 @@
 -- section = [2]
 -- key = ["cluster", "username", "namespace", "name"]
 -- suppress = "1d"
--- summary = "{username} deleted ({verb}) {resource} {namespace}/{name} of {cluster}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) {resource} {policy} of {cluster}, from {client_ip}"
 --
 -- description = """
 -- Where a policy is gone, pods talk to everything again, at once. Kubernetes, Cilium and Calico policies count; a
@@ -26,6 +26,7 @@ SELECT
     resource,
     namespace,
     name,
+    concat(coalesce(namespace || '/', ''), coalesce(name, '*')) AS policy,
     client_ip,
     user_agent
 FROM audit

@@ -7,7 +7,7 @@
 -- categories = ["kube-audit"]
 -- key = ["cluster", "username", "client_ip"]
 -- suppress = "1d"
--- summary = "{username} (local admin) was used on {cluster} from {client_ip}: first {verb} {request_uri}"
+-- summary = "{username} (local admin) was used on {cluster} from {addresses}: first {verb} {request_uri}"
 --
 -- description = """
 -- az aks get-credentials --admin hands out a certificate that is in system:masters: no Entra sign-in, no conditional

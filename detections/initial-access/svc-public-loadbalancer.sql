@@ -10,7 +10,7 @@
 --
 -- description = """
 -- On AKS a Service of type LoadBalancer gets a public address unless it asks for an internal one. source_ranges names who
--- may connect; empty means anybody. Creates, updates and patches count, so the alert also comes when such a service is
+-- may connect. Creates, updates and patches count, so the alert also comes when such a service is
 -- changed, once a day for each person and service. Where the log has only the request of a patch (level Request), a missing annotation
 -- cannot be told from an unchanged one, and the rule fires on a patch that sets the type. Without a body (level Metadata) it stays
 -- silent. Dry runs do not count. What AKS and the accounts of its add-ons publish is left out.
@@ -29,7 +29,7 @@ SELECT
     name,
     object -> 'spec' ->> 'ports' AS ports,
     object -> 'spec' ->> 'selector' AS selector,
-    object -> 'spec' ->> 'loadBalancerSourceRanges' AS source_ranges,
+    coalesce(object -> 'spec' ->> 'loadBalancerSourceRanges', 'anybody') AS source_ranges,
     client_ip,
     user_agent
 FROM audit

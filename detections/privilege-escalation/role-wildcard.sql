@@ -28,7 +28,7 @@ SELECT
     name,
     array_to_string(role_verbs(object), ', ') AS verbs,
     array_to_string(role_resources(object), ', ') AS resources,
-    array_to_string(role_api_groups(object), ', ') AS api_groups,
+    array_to_string(array_replace_all(role_api_groups(object), '', 'core'), ', ') AS api_groups,
     client_ip,
     user_agent
 FROM audit
