@@ -41,6 +41,7 @@ FROM (
         later.client_ip,
         later.time,
         later.loosened,
+        later.known,
         later.after,
         last_value(earlier.before ORDER BY earlier.time) AS before
     FROM (
@@ -55,7 +56,9 @@ FROM (
             verb = 'patch' AND (
                 regexp_like(request_object, '"pod-security\.kubernetes\.io/enforce"\s*:\s*(null|""|"privileged")')
                 OR regexp_like(request_object, '"remove"[^{}]*~1enforce"|~1enforce"[^{}]*"(remove|privileged)"|"privileged"[^{}]*~1enforce"')
-            ) AS loosened
+            ) AS loosened,
+            (object -> 'metadata' -> 'labels' ->> 'pod-security.kubernetes.io/enforce') IS NOT NULL
+                OR (NOT truncated AND (verb <> 'patch' OR response_object IS NOT NULL)) AS known
         FROM audit
         WHERE
             stage = 'ResponseComplete'
@@ -96,10 +99,13 @@ FROM (
         AND earlier.time < later.time
     GROUP BY
         later.cluster, later.username, later.name, later.audit_id,
-        later.client_ip, later.time, later.loosened, later.after
+        later.client_ip, later.time, later.loosened, later.known, later.after
 ) AS change
 WHERE
-    (before IS NULL AND loosened)
-    OR CASE before WHEN 'restricted' THEN 2 WHEN 'baseline' THEN 1 ELSE 0 END
-        > CASE after WHEN 'restricted' THEN 2 WHEN 'baseline' THEN 1 ELSE 0 END
+    (loosened AND before IS NULL AND coalesce(after, 'privileged') NOT IN ('baseline', 'restricted'))
+    OR (
+        (loosened OR known)
+        AND CASE before WHEN 'restricted' THEN 2 WHEN 'baseline' THEN 1 ELSE 0 END
+            > CASE after WHEN 'restricted' THEN 2 WHEN 'baseline' THEN 1 ELSE 0 END
+    )
 GROUP BY cluster, username, name
