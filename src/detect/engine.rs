@@ -93,6 +93,7 @@ pub struct Engine {
     begun: HashMap<String, i64>,
     latest: i64,
     window_end: WindowEnd,
+    config: EngineConfig,
 }
 
 /// Executes plans.
@@ -175,6 +176,7 @@ impl Engine {
             begun: HashMap::new(),
             latest: i64::MIN,
             window_end,
+            config: config.clone(),
         })
     }
 
@@ -186,6 +188,11 @@ impl Engine {
     /// The rules that run, with their kind as planned.
     pub fn rules(&self) -> impl Iterator<Item = (&Detection, Kind)> {
         self.rules.iter().map(|rule| (&rule.detection, rule.planned.kind))
+    }
+
+    /// Latest event time seen, microseconds since the epoch; `i64::MIN` before the first.
+    pub fn latest(&self) -> i64 {
+        self.latest
     }
 
     /// Takes what one batch gave; returns alerts that are to leave at once.
@@ -239,6 +246,22 @@ impl Engine {
         let rules = &self.rules;
         alerts.extend(self.collector.finish(|index| &rules[index].detection));
         alerts
+    }
+
+    /// Forgets everything seen, as if just compiled.
+    pub fn reset(&mut self) {
+        for rule in &mut self.rules {
+            rule.state = State::new(&rule.detection, &rule.planned, &self.config);
+        }
+        self.collector = Collector::new(self.config.emission, self.config.replayed);
+        self.failures.clear();
+        self.begun.clear();
+        self.latest = i64::MIN;
+    }
+
+    /// When alerts leave the engine from now on; takes effect with [`Engine::reset`].
+    pub fn set_emission(&mut self, emission: Emission) {
+        self.config.emission = emission;
     }
 
     /// Rules that failed, by id.

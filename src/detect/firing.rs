@@ -45,9 +45,8 @@ impl Firing {
         let cluster = value("cluster").as_str().map(String::from);
         let summary = rule.render_summary(|column| match value(column) {
             Value::Null => "(unknown)".into(),
-            Value::String(text) => text,
             Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-            other => other.to_string(),
+            other => plain(&other),
         });
         let [first_seen, last_seen] = TIMES.map(|name| time(output, name, row));
         Firing { cluster, key, summary, evidence, first_seen, last_seen, events: Vec::new() }

@@ -13,11 +13,12 @@ mod lint;
 mod matcher;
 mod plan;
 mod rows;
-mod session;
-mod table;
+pub mod session;
+pub mod table;
 mod thin;
 mod window;
 
 pub use collector::Emission;
 pub use engine::{Engine, EngineConfig, Failure};
 pub use matcher::{Matcher, Matches};
+pub use table::Table;

@@ -118,16 +118,17 @@ impl Planner {
     /// Key and summary columns that the `SELECT` does not return.
     fn missing_columns(&self, rule: &Detection, plan: &LogicalPlan) -> Vec<Diagnostic> {
         let selected: Vec<&str> = plan.schema().fields().iter().map(|f| f.name().as_str()).collect();
-        let place = |name: &str| rule.positions.get(name).copied().unwrap_or((1, 1));
-        let report = |kind: &str, header: &str, column: &str| {
+        let report = |kind: &str, position: &str, column: &str| {
             let hint = suggestion(column, &selected);
             let hint = if hint.is_empty() { "; add it to the SELECT".into() } else { hint };
-            Diagnostic::error(&rule.path, place(header), format!("{kind} \"{column}\" is not selected{hint}"))
+            let message = format!("{kind} \"{column}\" is not selected{hint}");
+            Diagnostic::error(&rule.path, rule.position(position), message)
         };
-        let absent = |column: &&str| !selected.contains(column);
-        let keys = rule.key.iter().map(String::as_str).filter(absent).map(|c| report("key column", "key", c));
-        let summary = rule.summary_columns();
-        let summary = summary.iter().copied().filter(absent).map(|c| report("summary column", "summary", c));
+        let absent = |column: &str| !selected.contains(&column);
+        let keys = rule.key.iter().enumerate().filter(|(_, column)| absent(column));
+        let keys = keys.map(|(i, column)| report("key column", &format!("key.{i}"), column));
+        let summary = rule.summary_columns().into_iter().filter(|column| absent(column));
+        let summary = summary.map(|column| report("summary column", &format!("summary.{column}"), column));
         keys.chain(summary).collect()
     }
 

@@ -1,3 +1,8 @@
-//! Wiring of the stages.
+//! Wiring of the stages: files or messages through decode and dedup into the engine or a query.
 
+pub mod cases;
+pub mod hunt;
 pub mod replay;
+mod stages;
+
+pub use stages::{Progress, Range};
