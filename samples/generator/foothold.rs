@@ -126,7 +126,7 @@ fn debug(tale: &mut Tale) {
 fn stay(tale: &mut Tale) {
     tale.step(
         "Every node, and every new one",
-        "The same pod as a DaemonSet. The pods it leads to are made by AKS's own daemon-set-controller, which is innocent; what is in them is not.",
+        "The same pod as a DaemonSet. The pods it leads to are made by AKS's own daemon-set-controller; they are judged at the DaemonSet, not once more at each pod.",
     );
     let cluster = tale.cluster;
     let shape = node_pod("node-health");
@@ -137,7 +137,7 @@ fn stay(tale: &mut Tale) {
         created(s, backdoor(cluster), target, workload("DaemonSet", &shape, None))
     });
     for n in 0..2 {
-        tale.tell(moment(2, 20, 4, 12 + n), &ROOTED, |s| {
+        tale.tell(moment(2, 20, 4, 12 + n), &[], |s| {
             let mut pod = node_pod("node-health");
             pod.owner = Some(("DaemonSet", "node-health".into()));
             let (request, response) = pod.bodies(s);

@@ -28,7 +28,7 @@ const fn moment_of_silence() -> i64 {
 pub fn leaked(cluster: &Cluster) -> Actor {
     let mut actor = Actor::service_account(cluster, "shop", "web-frontend", "web-frontend", KUBECTL);
     actor.reason = "RBAC: allowed by RoleBinding \"web-frontend/shop\" of Role \"web-frontend\" to ServiceAccount \"web-frontend/shop\"".into();
-    actor.from_address(INTRUDER, KUBECTL)
+    actor.coming_from(INTRUDER, KUBECTL)
 }
 
 /// The stolen administrator's certificate.
@@ -43,7 +43,7 @@ pub fn backdoor(cluster: &Cluster) -> Actor {
     // A token by TokenRequest without a pod to bind it to.
     actor.extra.retain(|(key, _)| key.ends_with("credential-id"));
     actor.reason = "RBAC: allowed by ClusterRoleBinding \"metrics-collector\" of ClusterRole \"cluster-admin\" to ServiceAccount \"metrics-collector/monitoring\"".into();
-    actor.from_address(INTRUDER, KUBECTL)
+    actor.coming_from(INTRUDER, KUBECTL)
 }
 
 /// An event of `actor` whose request creates an object as given.
@@ -152,14 +152,13 @@ fn sweep(tale: &mut Tale) {
         "First the list of the whole cluster, then the lists of six namespaces, then eighteen secrets one by one in ten namespaces, all in under eight minutes.",
     );
     let at = |minute, second| moment(2, 19, minute, second);
-    let every = ["secret-get", "secret-list", "secret-list-cluster-wide"];
-    tale.tell(at(9, 2), &every, |s| {
+    tale.tell(at(9, 2), &["secret-list-cluster-wide", "secret-access-bulk"], |s| {
         Event::new(s, admin(), "list", Target::core("secrets", "", "").query("limit=500"))
     });
     for (n, namespace) in
         ["payments", "shop", "orders", "batch", "monitoring", "flux-system"].into_iter().enumerate()
     {
-        let rules = ["secret-get", "secret-list", "secret-cross-namespace-sweep"];
+        let rules = ["secret-list", "secret-access-bulk", "secret-cross-namespace-sweep"];
         tale.tell(at(10, 5) + n as i64 * 9 * SECOND, &rules, |s| {
             Event::new(s, admin(), "list", Target::core("secrets", namespace, "").query("limit=500"))
         });

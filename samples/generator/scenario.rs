@@ -8,6 +8,7 @@ use crate::model::envelope::Record;
 use crate::model::event::Event;
 use crate::model::klog::{self, Line};
 use crate::model::random::Random;
+use crate::model::system::AFTERMATH;
 use crate::model::{Habit, Scene, habits};
 use crate::tale::{DAY_ONE, HOUR, MINUTE, SECOND, Step, Tale, moment};
 use crate::{foothold, near_miss};
@@ -42,6 +43,7 @@ pub fn scenario() -> Scenario {
             intrusion::tell(&mut tale);
             foothold::tell(&mut tale);
             steps = tale.steps;
+            events.extend(aftermath(cluster));
             events.extend(steps.iter().flat_map(|s| &s.deeds).map(|d| d.event.clone()));
             events.retain(|e| e.at < SILENCE);
             lines.retain(|l| l.at < SILENCE);
@@ -77,6 +79,21 @@ fn background(cluster: &Cluster) -> Vec<Event> {
                 events.push((habit.make)(&mut Scene { cluster, random: &mut random, at }));
             }
         }
+    }
+    events
+}
+
+/// Controllers and kubelets busy with what was deleted, up to the minute the logs end. A busy cluster
+/// that falls silent is what the rule about it looks for; a quiet one may just have nothing to say.
+fn aftermath(cluster: &Cluster) -> Vec<Event> {
+    let mut random = Random::named(5, cluster.name);
+    let small: Vec<&Habit> = AFTERMATH.iter().collect();
+    let mut events = Vec::new();
+    let mut at = moment(2, 21, 6, 0);
+    while at < SILENCE {
+        at += random.between(40 * SECOND, 70 * SECOND);
+        let habit = weighted(&small, &mut random);
+        events.push((habit.make)(&mut Scene { cluster, random: &mut random, at }));
     }
     events
 }

@@ -48,6 +48,14 @@ fn a_cluster_is_never_silent_for_ten_minutes_until_the_first_one_is() {
             assert!(record.time - last < 9 * MINUTE * 1000, "cluster {n} is silent before {}", record.time);
             last = record.time;
         }
+        // Busy to the end: the rule about silence wants ten minutes with records among the last twenty.
+        let minutes: BTreeSet<i64> = scenario
+            .records
+            .iter()
+            .filter(|(c, r)| *c == n && r.time > last - 19 * MINUTE * 1000)
+            .map(|(_, r)| r.time / (MINUTE * 1000))
+            .collect();
+        assert_eq!(minutes.len() >= 10, n == 0, "cluster {n}: {} minutes", minutes.len());
         let ends = if n == 0 { moment(2, 21, 40, 0) } else { moment(2, 23, 50, 0) };
         assert!(last > ends * 1000);
         assert!(n != 0 || last < moment(2, 22, 0, 0) * 1000);

@@ -173,7 +173,7 @@ impl Actor {
         }
     }
 
-    pub fn from_address(mut self, address: &str, agent: &str) -> Self {
+    pub fn coming_from(mut self, address: &str, agent: &str) -> Self {
         self.address = address.into();
         self.agent = agent.into();
         self

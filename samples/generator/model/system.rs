@@ -37,6 +37,16 @@ pub const HABITS: &[Habit] = &[
     habit(2, 1, false, probe),
 ];
 
+/// What follows when many pods are replaced.
+pub const AFTERMATH: &[Habit] = &[
+    habit(4, 0, true, endpoint_slice),
+    habit(4, 0, true, pod_status),
+    habit(3, 0, true, event_created),
+    habit(2, 0, true, pod_token),
+    habit(2, 0, true, node_lease),
+    habit(1, 0, true, replica_pod),
+];
+
 fn lease(scene: &mut Scene, actor: Actor, namespace: &str, name: &str) -> Event {
     let target = Target::new("coordination.k8s.io", "leases", namespace, name);
     Event::new(scene, actor, "update", target)
