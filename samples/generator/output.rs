@@ -34,7 +34,7 @@ struct Message {
 /// How the first day and the second are split: name, first hour, whether compressed.
 const PARTS: [(&str, i64, bool); 5] = [
     ("2026-03-10-part-1.ndjson", 0, false),
-    ("2026-03-10-part-2.ndjson.gz", 6, true),
+    ("2026-03-10-part-2.ndjson.gz", 4, true),
     ("2026-03-11-part-1.ndjson", 24, false),
     ("2026-03-11-part-2.ndjson", 24 + 12, false),
     ("2026-03-11-part-3.ndjson", 24 + 19, false),
