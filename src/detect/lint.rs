@@ -12,7 +12,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select,
-    Spanned, Statement, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
+    Spanned, Statement, TableFactor, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -38,6 +38,8 @@ pub struct Linted {
     /// Where the first `SELECT` stands.
     pub select: (usize, usize),
     pub uses_window_end: bool,
+    /// Tables as the query calls them: by alias, else by name.
+    pub relations: Vec<String>,
 }
 
 fn position(location: Location) -> (usize, usize) {
@@ -66,8 +68,8 @@ pub fn lint(sql: &str, state: &SessionState, lists: &BTreeMap<String, Arc<List>>
     let _ = statement.visit(&mut names);
     let mut linter = Linter { state, lists, names, problems: Vec::new(), uses_window_end: false };
     let _ = statement.visit(&mut linter);
-    let Linter { problems, uses_window_end, names, .. } = linter;
-    Ok(Linted { problems, select: names.select.unwrap_or((1, 1)), uses_window_end, statement })
+    let Linter { problems, uses_window_end, names: Names { select, relations, .. }, .. } = linter;
+    Ok(Linted { problems, select: select.unwrap_or((1, 1)), uses_window_end, relations, statement })
 }
 
 /// Turns `... at Line: 3, Column: 5` into a place and the rest.
@@ -97,6 +99,7 @@ pub fn lower_first(text: &str) -> String {
 struct Names {
     ctes: BTreeSet<String>,
     select: Option<(usize, usize)>,
+    relations: Vec<String>,
 }
 
 impl Visitor for Names {
@@ -105,6 +108,18 @@ impl Visitor for Names {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
         self.ctes.extend(ctes.map(|cte| cte.alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let (alias, name) = match factor {
+            TableFactor::Table { alias, name, .. } => (alias, Some(name)),
+            TableFactor::Derived { alias, .. } => (alias, None),
+            _ => return ControlFlow::Continue(()),
+        };
+        let own = name.and_then(|n| n.0.last()).and_then(|part| part.as_ident());
+        let called = alias.as_ref().map(|a| &a.name).or(own);
+        self.relations.extend(called.map(|ident| ident.value.clone()));
         ControlFlow::Continue(())
     }
 

@@ -7,6 +7,7 @@
 mod baseline;
 mod collector;
 mod engine;
+mod explain;
 mod firing;
 pub mod functions;
 mod lint;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -15,10 +14,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 
-use super::lint::{self, Problem, lower_first, suggestion};
+use super::explain;
+use super::lint::{self, Problem, suggestion};
 use super::session::{self, WindowEnd};
 use super::table::{PlannedScan, RuleTable, ScanLog, Table};
-use crate::event::schema::TABLES;
 use crate::rules::{Catalog, Detection, Diagnostic, Kind, List};
 
 /// A detection that can run.
@@ -51,9 +50,8 @@ impl Planner {
             for table in Table::ALL {
                 context.register_table(table.name(), Arc::new(RuleTable { table, log: log.clone() }))?;
             }
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .map_err(|e| DataFusionError::IoError(e))?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().build().map_err(DataFusionError::IoError)?;
             Ok(Self { context, log, lists: catalog.lists.clone(), runtime })
         };
         make().map_err(|e| format!("cannot open a query session: {}", e.strip_backtrace()))
@@ -67,7 +65,13 @@ impl Planner {
     pub fn plan(&self, rule: &Detection) -> Result<Planned, Vec<Diagnostic>> {
         let at = |problem: Problem| Diagnostic::error(&rule.path, problem.at, problem.message);
         let state = self.context.state();
-        let linted = lint::lint(&rule.sql, &state, &self.lists).map_err(|p| vec![at(p)])?;
+        let linted = lint::lint(&rule.sql, &state, &self.lists).map_err(|mut problem| {
+            // Not every statement knows where it stands.
+            if problem.at == (1, 1) {
+                problem.at = rule.position("sql");
+            }
+            vec![at(problem)]
+        })?;
         let select = linted.select;
         let mut problems = linted.problems;
         if linted.uses_window_end && rule.window.is_none() {
@@ -82,20 +86,20 @@ impl Planner {
         let logical = self
             .runtime
             .block_on(state.statement_to_plan(statement))
-            .map_err(|e| vec![at(planning_problem(&e, &rule.sql, select))])?;
+            .map_err(|e| vec![at(explain::problem(&e, &rule.sql, select, &linted.relations))])?;
         let missing = self.missing_columns(rule, &logical);
         if !missing.is_empty() {
             return Err(missing);
         }
-        let optimised =
-            state.optimize(&logical).map_err(|e| vec![at(planning_problem(&e, &rule.sql, select))])?;
+        let explained = |e| vec![at(explain::problem(&e, &rule.sql, select, &linted.relations))];
+        let optimised = state.optimize(&logical).map_err(explained)?;
         let sequence =
-            self.shape(rule, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
+            shape(rule, &logical, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
         self.take_scans();
         let plan = self
             .runtime
             .block_on(state.query_planner().create_physical_plan(&optimised, &state))
-            .map_err(|e| vec![at(planning_problem(&e, &rule.sql, select))])?;
+            .map_err(explained)?;
         let scans = self.take_scans();
         if scans.is_empty() {
             let message = "the rule reads no rows: its row filter is never true".into();
@@ -131,116 +135,56 @@ impl Planner {
         let summary = summary.map(|column| report("summary column", &format!("summary.{column}"), column));
         keys.chain(summary).collect()
     }
+}
 
-    /// Refuses what has no meaning for this kind of rule; tells whether a table is read more than once.
-    fn shape(&self, rule: &Detection, plan: &LogicalPlan) -> Result<bool, String> {
-        let mut scans = 0;
-        let mut beyond = None;
-        collect(plan, &mut scans, &mut beyond);
-        match beyond {
-            Some(what) if rule.window.is_none() => {
-                Err(format!("{what} looks at several rows; give the rule a `window`, or select single rows"))
+/// Refuses what has no meaning for this kind of rule; tells whether a table is read more than once.
+fn shape(rule: &Detection, logical: &LogicalPlan, optimised: &LogicalPlan) -> Result<bool, String> {
+    let (mut as_written, mut as_run) = (Shape::default(), Shape::default());
+    as_written.collect(logical);
+    as_run.collect(optimised);
+    if rule.window.is_none()
+        && let Some(what) = as_written.beyond.or(as_run.beyond)
+    {
+        let advice = match rule.baseline {
+            Some(_) => "a baseline selects single rows",
+            None => "give the rule a `window`, or select single rows",
+        };
+        return Err(format!("{what} looks at several rows; {advice}"));
+    }
+    Ok(as_run.scans > 1)
+}
+
+#[derive(Default)]
+struct Shape {
+    scans: usize,
+    /// The first node that is more than a choice of rows and columns.
+    beyond: Option<&'static str>,
+}
+
+impl Shape {
+    fn collect(&mut self, plan: &LogicalPlan) {
+        let what = match plan {
+            LogicalPlan::TableScan(_) => {
+                self.scans += 1;
+                None
             }
-            _ => Ok(scans > 1),
+            LogicalPlan::Projection(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Filter(_) => None,
+            LogicalPlan::Aggregate(_) => Some("an aggregate"),
+            LogicalPlan::Join(_) => Some("a join"),
+            LogicalPlan::Distinct(_) => Some("DISTINCT"),
+            LogicalPlan::Sort(_) => Some("ORDER BY"),
+            LogicalPlan::Limit(_) => Some("LIMIT"),
+            LogicalPlan::Union(_) => Some("UNION"),
+            LogicalPlan::Window(_) => Some("a window function"),
+            LogicalPlan::Unnest(_) => Some("unnest"),
+            _ => Some("this query"),
+        };
+        self.beyond = self.beyond.or(what);
+        for input in plan.inputs() {
+            self.collect(input);
         }
     }
-}
-
-/// Counts scans, and names the first node that is more than a choice of rows and columns.
-fn collect(plan: &LogicalPlan, scans: &mut usize, beyond: &mut Option<&'static str>) {
-    let what = match plan {
-        LogicalPlan::TableScan(_) => {
-            *scans += 1;
-            None
-        }
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::EmptyRelation(_) => None,
-        LogicalPlan::Aggregate(_) => Some("an aggregate"),
-        LogicalPlan::Join(_) => Some("a join"),
-        LogicalPlan::Distinct(_) => Some("DISTINCT"),
-        LogicalPlan::Sort(_) => Some("ORDER BY"),
-        LogicalPlan::Limit(_) => Some("LIMIT"),
-        LogicalPlan::Union(_) => Some("UNION"),
-        LogicalPlan::Window(_) => Some("a window function"),
-        LogicalPlan::Unnest(_) => Some("unnest"),
-        _ => Some("this query"),
-    };
-    if beyond.is_none() {
-        *beyond = what;
-    }
-    for input in plan.inputs() {
-        collect(input, scans, beyond);
-    }
-}
-
-/// DataFusion's error as ours: where, and in the words of the tables.
-fn planning_problem(error: &DataFusionError, sql: &str, select: (usize, usize)) -> Problem {
-    let at = error
-        .diagnostic()
-        .and_then(|d| d.span)
-        .map(|span| (span.start.line as usize, span.start.column as usize))
-        .filter(|(line, _)| *line > 0);
-    if let Some(SchemaError::FieldNotFound { field, valid_fields }) = schema_error(error) {
-        let span = field.spans().first().map(|s| (s.start.line as usize, s.start.column as usize));
-        let at = at.or(span).or_else(|| find_word(sql, &field.name)).unwrap_or(select);
-        let from = table_of(&field.name, field.relation.as_ref().map(|r| r.table()), valid_fields);
-        let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
-        let message = format!("no column \"{}\"{from}{}", field.name, suggestion(&field.name, names));
-        return Problem { at, message };
-    }
-    let text = error.strip_backtrace();
-    let text = text.lines().next().unwrap_or_default();
-    let text = [
-        "Error during planning: ",
-        "Schema error: ",
-        "Arrow error: ",
-        "Cast error: ",
-        "Optimizer rule 'simplify_expressions' failed",
-        "caused by",
-    ]
-    .iter()
-    .fold(text.to_string(), |t, prefix| t.replace(prefix, ""));
-    let at = at.or_else(|| quoted(&text).and_then(|word| find_word(sql, word))).unwrap_or(select);
-    Problem { at, message: lower_first(text.trim()) }
-}
-
-fn schema_error(error: &DataFusionError) -> Option<&SchemaError> {
-    match error {
-        DataFusionError::SchemaError(inner, _) => Some(inner),
-        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => schema_error(inner),
-        DataFusionError::Collection(all) => all.iter().find_map(schema_error),
-        DataFusionError::Shared(inner) => schema_error(inner),
-        _ => None,
-    }
-}
-
-/// ` in audit`, where the columns at hand are those of one table.
-fn table_of(name: &str, alias: Option<&str>, valid: &[datafusion::common::Column]) -> String {
-    let _ = name;
-    if let Some(alias) = alias {
-        return format!(" in {alias}");
-    }
-    let known = |table: &[crate::event::schema::Column]| {
-        !valid.is_empty() && valid.iter().all(|c| table.iter().any(|t| t.name == c.name))
-    };
-    TABLES.iter().find(|(_, columns)| known(columns)).map_or(String::new(), |(name, _)| format!(" in {name}"))
-}
-
-/// The first text in single or double quotes.
-fn quoted(text: &str) -> Option<&str> {
-    let open = text.find(['\'', '"'])?;
-    let quote = text.as_bytes()[open] as char;
-    let rest = &text[open + 1..];
-    rest.find(quote).map(|end| &rest[..end])
-}
-
-/// Line and column of the first occurrence of a word in the SQL.
-fn find_word(sql: &str, word: &str) -> Option<(usize, usize)> {
-    if word.is_empty() {
-        return None;
-    }
-    let at = sql.find(word)?;
-    let before = &sql[..at];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |s| s.chars().count()) + 1;
-    Some((line, column))
 }
