@@ -30,18 +30,29 @@ pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic
     Ok(Catalog::load(&sources))
 }
 
-/// The catalogue for a command that uses it. With `only`, problems of other rules are none of ours.
+/// The catalogue for a command that uses it; with `only`, those rules alone, and problems of others are
+/// none of ours. What is wrong is printed, all of it at once, and refused.
 pub(super) fn catalog(context: &Context, only: &[String]) -> anyhow::Result<Catalog> {
-    let (catalog, diagnostics) = load(context)?;
-    let concerns = |d: &&Diagnostic| {
-        let stem = d.path.file_stem().map(|s| s.to_string_lossy());
+    let (mut catalog, mut problems) = load(context)?;
+    let concerns = |problem: &Diagnostic| {
+        let stem = problem.path.file_stem().map(|s| s.to_string_lossy());
         only.is_empty()
-            || d.path.extension().is_none_or(|e| e != "sql")
+            || problem.path.extension().is_none_or(|e| e != "sql")
             || stem.is_some_and(|stem| only.iter().any(|id| *id == stem))
     };
-    refuse(diagnostics.iter().filter(concerns))?;
+    problems.retain(concerns);
+    if problems.iter().any(|p| p.level == Level::Error) {
+        if let Err(found) = plan(&catalog) {
+            problems.extend(found.into_iter().filter(concerns));
+        }
+        problems.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+    }
+    refuse(&problems)?;
     for id in only {
         detection(&catalog, id)?;
+    }
+    if !only.is_empty() {
+        catalog.detections.retain(|rule| only.contains(&rule.id));
     }
     Ok(catalog)
 }

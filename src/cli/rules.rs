@@ -139,8 +139,7 @@ fn show(id: &str, context: &Context) -> anyhow::Result<Exit> {
     let only = [id.to_owned()];
     let catalog = engine::catalog(context, &only)?;
     let rule = engine::detection(&catalog, id)?;
-    let kind = engine::kinds(&crate::rules::Catalog { detections: vec![rule.clone()], ..catalog.clone() })?;
-    let kind = kind.get(id).copied();
+    let kind = engine::kinds(&catalog)?.get(id).copied();
     let mut out = stdout();
     if format == Format::Table {
         out.write_all(page(rule, kind, context.terminal.stdout).as_bytes())

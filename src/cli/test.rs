@@ -12,7 +12,7 @@ use super::output::stdout;
 use super::{Context, Exit, engine, terminal};
 use crate::alert::Status;
 use crate::pipeline::cases::{CaseResult, CaseRunner};
-use crate::rules::{Case, Catalog, Detection, Diagnostic};
+use crate::rules::{Case, Catalog, Detection, Diagnostic, Level};
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -37,13 +37,13 @@ impl Test {
         }
         let mut results = Vec::new();
         // Of a rule that did not load there are no cases to run; that must not pass unseen.
-        for problem in problems.iter().filter(|p| p.level == crate::rules::Level::Error) {
+        for problem in problems.iter().filter(|p| p.level == Level::Error) {
             if self.only.is_empty() || self.only.iter().any(|only| concerns(only, &problem.path)) {
                 results.push(failed(&stem(&problem.path), "(rule)", problem.to_string()));
             }
         }
         for rule in self.rules(&catalog)? {
-            results.extend(run_rule(rule, &catalog, self.bless)?);
+            results.extend(run_rule(rule, &catalog, self.bless, context.terminal.quiet)?);
         }
         report(&results).context("writing results to standard output")?;
         if let Some(path) = &self.junit {
@@ -104,7 +104,12 @@ fn failed(rule: &str, case: &str, failure: String) -> CaseResult {
     }
 }
 
-fn run_rule(rule: &Detection, catalog: &Catalog, bless: bool) -> anyhow::Result<Vec<CaseResult>> {
+fn run_rule(
+    rule: &Detection,
+    catalog: &Catalog,
+    bless: bool,
+    quiet: bool,
+) -> anyhow::Result<Vec<CaseResult>> {
     let lines = |found: Vec<Diagnostic>| found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let mut runner = match CaseRunner::new(rule, catalog) {
         Ok(runner) => runner,
@@ -112,11 +117,13 @@ fn run_rule(rule: &Detection, catalog: &Catalog, bless: bool) -> anyhow::Result<
     };
     let (cases, problems) = catalog.cases(rule);
     let mut results = Vec::new();
-    // What a draft does is not settled yet, so it may be without cases.
-    let (errors, _): (Vec<_>, Vec<_>) =
-        problems.into_iter().partition(|p| p.level == crate::rules::Level::Error);
-    if !errors.is_empty() && rule.status != Status::Draft {
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.level == Level::Error);
+    if !errors.is_empty() {
         results.push(failed(&rule.id, "(cases)", lines(errors)));
+    }
+    // What a draft does is not settled yet, so it may be without cases.
+    if rule.status != Status::Draft && !quiet {
+        warnings.iter().for_each(|warning| terminal::say(&warning.to_string()));
     }
     for mut case in cases {
         if bless {

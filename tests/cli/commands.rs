@@ -56,15 +56,15 @@ fn check_reports_each_problem_at_its_place() {
     let run = place.run("check").code(1).says("errors");
     let problems: Vec<&str> = run.out.lines().collect();
     let at = |place: &str| problems.iter().find(|line| line.contains(place)).copied().unwrap_or_default();
-    assert!(at("wrong-column.sql:15:7: ").contains("did you mean \"resource\"?"), "{}", run.out);
+    assert!(at("wrong-column.sql:14:7: ").contains("did you mean \"resource\"?"), "{}", run.out);
     assert!(at("wrong-header.sql:3:").contains("hi"), "{}", run.out);
-    let mut sorted = problems.clone();
-    sorted.sort_unstable();
-    assert_eq!(problems, sorted);
+    let files = problems.iter().map(|line| line.split(':').next().unwrap_or_default());
+    assert!(files.is_sorted(), "{}", run.out);
     let items: Vec<Value> = serde_json::from_str(&place.run("check --format json").code(1).out).unwrap();
     assert_eq!(items.len(), problems.len());
     // The same mistakes keep a replay from starting, unless it needs the other rule only.
-    place.run("replay in.json").code(2).says("wrong-column.sql:15:7");
+    place.run("replay in.json").code(2).says("wrong-column.sql:14:7").says("wrong-header.sql:3");
+    place.run("replay --rule secret-get in.json").code(0);
 }
 
 #[test]

@@ -32,15 +32,22 @@ pub(super) fn not_a_log(head: &[u8]) -> Option<Option<String>> {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16 text, convert it to UTF-8 first",
         _ if head.get(257..262) == Some(b"ustar") => "a tar archive, unpack it first",
         _ if head.contains(&0) => "binary",
-        _ => return if head.split(|b| *b == b'\n').any(begins_record) { None } else { Some(None) },
+        _ => return if holds_record(head) { None } else { Some(None) },
     };
     Some(Some(known.to_owned()))
 }
 
-/// Whether a line begins as a JSON object or array or as a line of the control plane's logs.
-fn begins_record(line: &[u8]) -> bool {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
-    begins_klog(line) || begins_json(line)
+/// Whether some line begins as a record does, without indentation. What only might be one (`{}`, `[]`)
+/// counts at the very beginning alone: program text has lines like that too.
+fn holds_record(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    if let Some((b'{' | b'[', rest)) = head.split_first()
+        && matches!(rest.trim_ascii_start().first(), None | Some(b'}' | b']'))
+    {
+        return true;
+    }
+    let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', head).map(|at| at + 1));
+    starts.filter_map(|at| head.get(at..)).any(|text| begins_klog(text) || begins_json(text))
 }
 
 /// `I0109 21:24:54…` or `Trace[…`, the two ways a line of klog begins.
@@ -51,14 +58,21 @@ pub(super) fn begins_klog(line: &[u8]) -> bool {
     }
 }
 
-fn begins_json(line: &[u8]) -> bool {
-    let Some((open @ (b'{' | b'['), rest)) = line.split_first() else { return false };
-    match rest.trim_ascii_start().first() {
-        None => true,
-        Some(b'"') => true,
-        Some(b'\'' | b'}') => *open == b'{',
-        Some(b'{' | b'[' | b']') => *open == b'[',
+/// Whether text begins with `{"key":` or with an array of that. Looks beyond the line.
+fn begins_json(mut text: &[u8]) -> bool {
+    while let Some(rest) = text.strip_prefix(b"[") {
+        text = rest.trim_ascii_start();
+    }
+    let Some(rest) = text.strip_prefix(b"{") else { return false };
+    match rest.trim_ascii_start().split_first() {
+        Some((quote @ (b'"' | b'\''), rest)) => {
+            // A file may be cut inside its first key.
+            let Some(end) = memchr::memchr(*quote, rest) else { return !rest.contains(&b'\n') };
+            let after = rest.get(end + 1..).unwrap_or_default().trim_ascii_start();
+            matches!(after.first(), None | Some(b':'))
+        }
         Some(_) => false,
+        None => true,
     }
 }
 
@@ -78,6 +92,10 @@ mod tests {
             "Flag --x has been deprecated\nE0109 21:24:54.475590       1 x.go:1] y",
             "Trace[7816759]: ---\"limitedReadBody succeeded\"",
             "{'time': 'x'}",
+            "[[{\"a\":1}]]",
+            "[\n\n]",
+            "{\"ti",
+            "prose\n{ \"a\"\n:1}",
         ] {
             assert_eq!(not_a_log(text.as_bytes()), None, "{text}");
         }
@@ -85,8 +103,14 @@ mod tests {
 
     #[test]
     fn prose_tables_and_binary_are_not() {
-        for text in ["# Title\n\nSome [link](x) and prose.\n", "a,b\n1,2\n", "[link](x)", "key: value\n", "x"]
-        {
+        for text in [
+            "# Title\n\nSome [link](x) and prose.\n",
+            "a,b\n1,2\n",
+            "[link](x)",
+            "key: value\n",
+            "x",
+            "fn f() -> &str\n{\n    [\n\"a\"]\n{ \"b\" }\n[]\n",
+        ] {
             assert_eq!(not_a_log(text.as_bytes()), Some(None), "{text}");
         }
         let what = |head: &[u8]| not_a_log(head).flatten().unwrap_or_default();
