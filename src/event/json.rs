@@ -159,6 +159,10 @@ impl<'a> Cursor<'a> {
                     continue;
                 }
                 b'{' | b'[' => {
+                    // Behind another value it starts a new text: the one before was cut.
+                    if depth > 0 && !self.value_may_follow() {
+                        return Err(Stop::Bad(self.pos));
+                    }
                     let slot = closers.get_mut(depth).ok_or(Stop::Bad(self.pos))?;
                     *slot = byte + 2;
                     depth += 1;
@@ -177,6 +181,13 @@ impl<'a> Cursor<'a> {
             }
             self.pos += 1;
         }
+    }
+
+    /// Whether the last byte before this one, white space aside, lets a value follow.
+    fn value_may_follow(&self) -> bool {
+        let before = self.bytes.get(..self.pos).unwrap_or_default();
+        let last = before.iter().rev().find(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
+        matches!(last, Some(b':' | b',' | b'['))
     }
 
     /// Consumes a number, `true`, `false` or `null`.
@@ -376,5 +387,6 @@ mod tests {
         }
         assert_eq!(Cursor::new(b"{]").value(), Err(Stop::Bad(1)));
         assert_eq!(Cursor::new(b"'x'").value(), Err(Stop::Bad(0)));
+        assert_eq!(Cursor::new(b"{\"a\":1\n{\"b\":2}").value(), Err(Stop::Bad(7)));
     }
 }
