@@ -45,6 +45,8 @@ impl Firing {
         let cluster = value("cluster").as_str().map(String::from);
         let summary = rule.render_summary(|column| match value(column) {
             Value::Null => "(unknown)".into(),
+            // A resource id is 150 characters; people know a cluster by its name.
+            Value::String(id) if column == "cluster" => id.rsplit('/').next().unwrap_or_default().into(),
             Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
             other => plain(&other),
         });
