@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::event::json::unescape;
+use crate::event::json::{Cursor, Stop, unescape};
 
 /// A place in the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,13 @@ impl Block {
         let start = self.bytes.len();
         unescape(text, &mut self.bytes);
         self.seal(start)
+    }
+
+    /// Consumes a string and appends its unescaped form; of a cut one what came before the cut.
+    pub fn string(&mut self, cursor: &mut Cursor<'_>) -> (Option<Span>, Result<(), Stop>) {
+        let start = self.bytes.len();
+        let read = cursor.string_into(&mut self.bytes);
+        (self.seal(start), read)
     }
 
     /// A short string that mostly repeats: the same place again if `last` holds the same text.

@@ -169,6 +169,14 @@ impl Decoder {
                     return Step::End;
                 }
             }
+            // The next message behind one that was cut between two records.
+            if depth > 0 && cursor.peek() == Some(b'{') && resync::is_next_message(bytes, cursor.pos) {
+                if self.counts.records == before {
+                    let detail = format!("the message ends at byte {}", cursor.pos - start);
+                    self.reject(body, start..cursor.pos, RejectReason::CutBeforeContent, detail, None);
+                }
+                return Step::Top(cursor.pos);
+            }
             let step = if cursor.peek() == Some(b'{') {
                 self.object(body, cursor.pos, end, true, depth + 1)
             } else {

@@ -190,20 +190,23 @@ impl Decoder {
     /// The logged text: a string, unescaped into the block, or the text of any other value.
     fn log(&mut self, cursor: &mut Cursor<'_>, record: &mut Record) -> Result<(), Stop> {
         let bytes = cursor.bytes;
-        let quoted = match cursor.peek() {
-            Some(b'"') => true,
+        match cursor.peek() {
+            Some(b'"') => {
+                let (log, read) = self.block.string(cursor);
+                record.log = log;
+                return read;
+            }
             Some(b'n') => return cursor.value().map(drop),
-            _ => false,
-        };
-        let start = cursor.pos + usize::from(quoted);
-        let read = if quoted { cursor.string().map(|text| text.range) } else { cursor.value() };
+            _ => {}
+        }
+        let start = cursor.pos;
+        let read = cursor.value();
         let range = match &read {
             Ok(range) => range.clone(),
             Err(Stop::Cut) if start < bytes.len() => start..bytes.len(),
             Err(stop) => return Err(*stop),
         };
-        let text = bytes.get(range).unwrap_or_default();
-        record.log = if quoted { self.block.unescaped(text) } else { self.block.copy(text) };
+        record.log = bytes.get(range).and_then(|text| self.block.copy(text));
         read.map(drop)
     }
 

@@ -58,6 +58,11 @@ pub fn find(bytes: &[u8], from: usize, to: usize) -> Option<Start> {
     }
 }
 
+/// Whether the object at `pos` is an envelope that starts a line.
+pub fn is_next_message(bytes: &[u8], pos: usize) -> bool {
+    pos > 0 && bytes.get(pos - 1) == Some(&b'\n') && first_key(bytes, pos) == Some(b"records")
+}
+
 /// A log line that starts behind the newline at `newline`.
 fn log_line(bytes: &[u8], newline: usize) -> Option<Start> {
     let pos = newline + 1;

@@ -9,6 +9,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub use super::escape::unescape;
+use super::escape::{first_quote, is_surrogate_pair, quote_or_backslash};
+
 /// Why a [`Cursor`] could not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -73,16 +76,14 @@ impl<'a> Cursor<'a> {
         let start = self.pos;
         let mut escaped = false;
         loop {
-            let rest = self.bytes.get(self.pos..).unwrap_or_default();
-            match memchr::memchr2(b'"', b'\\', rest) {
-                Some(at) if rest[at] == b'"' => {
-                    let end = self.pos + at;
+            match quote_or_backslash(self.bytes, self.pos) {
+                Some((end, b'"')) => {
                     self.pos = end + 1;
                     return Ok(Text { range: start..end, escaped });
                 }
-                Some(at) => {
+                Some((at, _)) => {
                     escaped = true;
-                    self.pos += at + 2;
+                    self.pos = at + 2;
                 }
                 None => {
                     self.pos = self.bytes.len();
@@ -90,6 +91,73 @@ impl<'a> Cursor<'a> {
                 }
             }
         }
+    }
+
+    /// Consumes a string and appends its unescaped form to `out`, in one pass: what [`unescape`] appends
+    /// for it, unless there is a broken `\\u`. Of a cut string the part before the cut is appended.
+    pub fn string_into(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+        self.expect(b'"')?;
+        loop {
+            // Copies a chunk of constant length and takes back what was too much of it.
+            let found = match self.bytes.get(self.pos..).and_then(|rest| rest.first_chunk::<16>()) {
+                Some(chunk) => {
+                    out.extend_from_slice(chunk);
+                    let length = first_quote(chunk);
+                    out.truncate(out.len() - 16 + length);
+                    self.pos += length;
+                    if length == 16 {
+                        continue;
+                    }
+                    self.bytes.get(self.pos)
+                }
+                None => {
+                    let next = self.bytes.get(self.pos);
+                    if let Some(byte) = next.filter(|b| !matches!(b, b'"' | b'\\')) {
+                        out.push(*byte);
+                        self.pos += 1;
+                        continue;
+                    }
+                    next
+                }
+            };
+            match found {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok(());
+                }
+                Some(_) => self.escape_into(out),
+                None => return Err(Stop::Cut),
+            }
+        }
+    }
+
+    /// Consumes the escape at the position.
+    fn escape_into(&mut self, out: &mut Vec<u8>) {
+        let rest = self.bytes.get(self.pos..).unwrap_or_default();
+        let length = match rest.get(1) {
+            Some(byte @ (b'"' | b'\\' | b'/')) => {
+                out.push(*byte);
+                self.pos += 2;
+                return;
+            }
+            Some(b'u') => {
+                let digits = rest.get(2..).unwrap_or_default();
+                match digits.iter().take(4).position(|b| matches!(b, b'"' | b'\\')) {
+                    Some(end) if digits.get(end) == Some(&b'"') => 2 + end,
+                    Some(_) => {
+                        out.push(b'u');
+                        self.pos += 2;
+                        return;
+                    }
+                    None if is_surrogate_pair(digits) => 12,
+                    None => 6,
+                }
+            }
+            _ => 2,
+        };
+        let length = length.min(rest.len());
+        unescape(&rest[..length], out);
+        self.pos += length;
     }
 
     /// The next key of an object and consumes its colon; `None` at (and past) the closing brace.
@@ -149,26 +217,37 @@ impl<'a> Cursor<'a> {
 
     /// Consumes an object or array by its brackets and strings alone.
     fn nested(&mut self) -> Result<(), Stop> {
-        let mut closers = [0u8; MAX_DEPTH];
+        // A bit per level: whether it is an object.
+        let mut objects = [0u64; MAX_DEPTH / 64];
         let mut depth = 0;
         loop {
             let Some(&byte) = self.bytes.get(self.pos) else { return Err(Stop::Cut) };
             match byte {
                 b'"' => {
                     self.string()?;
-                    continue;
+                    // A cut string swallows the start of the next text and ends at its first quote.
+                    match self.bytes.get(self.pos) {
+                        Some(b':' | b',' | b'}' | b']') => continue,
+                        _ => match self.peek() {
+                            Some(b':' | b',' | b'}' | b']') | None => continue,
+                            Some(_) => return Err(Stop::Bad(self.pos)),
+                        },
+                    }
                 }
                 b'{' | b'[' => {
                     // Behind another value it starts a new text: the one before was cut.
                     if depth > 0 && !self.value_may_follow() {
                         return Err(Stop::Bad(self.pos));
                     }
-                    let slot = closers.get_mut(depth).ok_or(Stop::Bad(self.pos))?;
-                    *slot = byte + 2;
+                    let word = objects.get_mut(depth / 64).ok_or(Stop::Bad(self.pos))?;
+                    let bit = 1 << (depth % 64);
+                    *word = if byte == b'{' { *word | bit } else { *word & !bit };
                     depth += 1;
                 }
                 b'}' | b']' => {
-                    if depth == 0 || closers.get(depth - 1) != Some(&byte) {
+                    let Some(level) = depth.checked_sub(1) else { return Err(Stop::Bad(self.pos)) };
+                    let object = objects.get(level / 64).is_some_and(|word| word >> (level % 64) & 1 == 1);
+                    if object != (byte == b'}') {
                         return Err(Stop::Bad(self.pos));
                     }
                     depth -= 1;
@@ -209,59 +288,6 @@ impl<'a> Cursor<'a> {
             length == rest.len() && [&b"true"[..], b"false", b"null"].iter().any(|w| w.starts_with(word));
         Err(if cut { Stop::Cut } else { Stop::Bad(start) })
     }
-}
-
-/// Appends the unescaped form of a JSON string's inside to `out`. Never fails: an escape that means
-/// nothing stands for the character behind the backslash, a lone surrogate becomes U+FFFD, and a
-/// lone backslash at the very end (a cut) is dropped. `\/` is `/`.
-pub fn unescape(escaped: &[u8], out: &mut Vec<u8>) {
-    let mut rest = escaped;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        let Some(&code) = rest.get(at + 1) else { return };
-        rest = &rest[at + 2..];
-        match code {
-            b'n' => out.push(b'\n'),
-            b't' => out.push(b'\t'),
-            b'r' => out.push(b'\r'),
-            b'b' => out.push(8),
-            b'f' => out.push(12),
-            b'u' => rest = unescape_unicode(rest, out),
-            other => out.push(other),
-        }
-    }
-    out.extend_from_slice(rest);
-}
-
-fn hex4(digits: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(digits.get(..4)?).ok()?;
-    u32::from_str_radix(text, 16).ok()
-}
-
-/// Handles what stands behind `\u` and returns what is left behind it.
-fn unescape_unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let Some(high) = hex4(rest) else {
-        // A cut inside the digits ends the text; anything else is kept as it stands.
-        if rest.len() >= 4 {
-            out.extend_from_slice(b"u");
-            return rest;
-        }
-        return &[];
-    };
-    let mut left = &rest[4..];
-    let mut code = high;
-    if (0xD800..0xDC00).contains(&high)
-        && left.starts_with(b"\\u")
-        && let Some(low) = left.get(2..).and_then(hex4)
-        && (0xDC00..0xE000).contains(&low)
-    {
-        code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-        left = &left[6..];
-    }
-    let mut buffer = [0; 4];
-    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-    out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
-    left
 }
 
 /// One value inside sound JSON text.
@@ -363,18 +389,34 @@ mod tests {
     }
 
     #[test]
-    fn unescape_never_fails() {
-        let cases: &[(&str, &str)] = &[
-            (r"a\/b\\c\q", "a/b\\cq"),
-            (r"\ud83d\ude00!", "😀!"),
-            (r"\ud83d!", "\u{FFFD}!"),
-            (r"\u00e9\u00", "é"),
-            ("end\\", "end"),
+    fn string_into_is_string_and_unescape_in_one() {
+        let insides = [
+            "",
+            "short",
+            "exactly sixteen!",
+            "a longer text of more than two chunks, without escapes",
+            r#"{\"kind\":\"Event\",\"a\/b\":\"x\ny\"}\n"#,
+            r"\ud83d\ude00 \ud83d \u00e9\u12",
+            r"\\\\\\\\\\\\\\\\\\",
+            "é ü 😀 \\\"",
+            r"\u",
+            r"tail\q",
         ];
-        for (escaped, expected) in cases {
-            let mut out = Vec::new();
-            unescape(escaped.as_bytes(), &mut out);
-            assert_eq!(std::str::from_utf8(&out), Ok(*expected), "{escaped}");
+        for inside in insides {
+            let text = format!("\"{inside}\" ,");
+            for end in 0..=text.len() {
+                let bytes = &text.as_bytes()[..end];
+                let (mut one, mut two) = (Cursor::new(bytes), Cursor::new(bytes));
+                let (mut out, mut expected) = (Vec::new(), Vec::new());
+                let read = one.string_into(&mut out);
+                match two.string() {
+                    Ok(text) => unescape(&bytes[text.range], &mut expected),
+                    Err(_) => unescape(bytes.get(1..).unwrap_or_default(), &mut expected),
+                }
+                assert_eq!(out, expected, "{inside} cut at {end}");
+                assert_eq!(read.is_ok(), end > inside.len() + 1, "{inside} cut at {end}");
+                assert_eq!(one.pos, two.pos.min(end), "{inside} cut at {end}");
+            }
         }
     }
 
@@ -388,5 +430,6 @@ mod tests {
         assert_eq!(Cursor::new(b"{]").value(), Err(Stop::Bad(1)));
         assert_eq!(Cursor::new(b"'x'").value(), Err(Stop::Bad(0)));
         assert_eq!(Cursor::new(b"{\"a\":1\n{\"b\":2}").value(), Err(Stop::Bad(7)));
+        assert_eq!(Cursor::new(b"{\"a\n{\"b\":2}}").value(), Err(Stop::Bad(6)));
     }
 }

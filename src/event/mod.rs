@@ -6,6 +6,7 @@
 pub mod address;
 mod batch;
 mod counts;
+mod escape;
 pub mod json;
 pub mod schema;
 pub mod value;
