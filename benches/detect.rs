@@ -1,0 +1,82 @@
+//! Row filters of 10 rules, of the whole pack and of ten times the pack over decoded batches, beside
+//! the yardstick of decoding those batches.
+//!
+//! Run with `cargo bench --bench detect`; figures are bytes of the messages a second, one thread.
+
+mod input;
+
+use std::hint::black_box;
+
+use aksentry::decode::Decoder;
+use aksentry::detect::{Engine, EngineConfig, Matcher};
+use aksentry::event::{Batch, RawBatch};
+use aksentry::rules::{Catalog, Sources};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::sync::Arc;
+
+/// The pack `times` over; copies look for other resources, so that they share no filter with the original.
+fn catalog(times: usize) -> Catalog {
+    let (pack, problems) = Catalog::load(&Sources::default());
+    assert!(problems.is_empty(), "the pack has no problems");
+    let mut detections = pack.detections.clone();
+    for copy in 1..times {
+        for rule in &pack.detections {
+            let mut rule = rule.clone();
+            rule.id = format!("{}-{copy}", rule.id);
+            for before in ["resource = '", "resource IN ('", "verb = '", "verb IN ('"] {
+                rule.sql = rule.sql.replace(before, &format!("{before}{copy}"));
+            }
+            detections.push(rule);
+        }
+    }
+    Catalog { detections, ..pack }
+}
+
+fn matcher(mut catalog: Catalog, rules: usize) -> Arc<Matcher> {
+    catalog.detections.truncate(rules);
+    let engine = Engine::compile(&catalog, &EngineConfig::default()).expect("the pack compiles");
+    engine.matcher()
+}
+
+fn detect(criterion: &mut Criterion) {
+    let bodies = input::messages(30_000);
+    let per_batch = (1 << 20) / bodies.first().map_or(1, |b| b.len().max(1));
+    let raw: Vec<RawBatch> =
+        bodies.chunks(per_batch.max(1)).map(|chunk| RawBatch { bodies: chunk.to_vec() }).collect();
+    let mut decoder = Decoder::default();
+    let batches: Vec<Batch> = raw.iter().map(|raw| decoder.decode(raw).batch).collect();
+    let mut group = criterion.benchmark_group("detect");
+    group.sample_size(10).throughput(Throughput::Bytes(input::size(&bodies)));
+    group.bench_function("decode (yardstick)", |b| {
+        b.iter(|| {
+            for raw in &raw {
+                let decoded = decoder.decode(raw);
+                decoder.recycle(decoded.batch);
+            }
+        });
+    });
+    let pack = catalog(1);
+    let all = pack.detections.len();
+    for (name, catalog, rules) in [
+        ("10 rules".to_string(), pack.clone(), 10),
+        (format!("the pack, {all} rules"), pack, all),
+        (format!("ten times the pack, {} rules", all * 10), catalog(10), all * 10),
+    ] {
+        let matcher = matcher(catalog, rules);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                for batch in &batches {
+                    black_box(matcher.evaluate(batch));
+                }
+            });
+        });
+    }
+    group.finish();
+    criterion.bench_function("compile the pack", |b| {
+        let pack = catalog(1);
+        b.iter(|| black_box(Engine::compile(&pack, &EngineConfig::default()).is_ok()));
+    });
+}
+
+criterion_group!(benches, detect);
+criterion_main!(benches);
