@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::error::ArrowError;
 
+use super::buffer::Buffer;
 use super::rows::Rows;
-use super::window::Buffer;
 
 /// State of one baseline rule; times in microseconds.
 #[derive(Debug)]

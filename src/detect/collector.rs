@@ -121,15 +121,6 @@ impl Collector {
         self.emitted.retain(|_, end| *end >= watermark);
     }
 
-    /// How many alerts are held back.
-    pub fn len(&self) -> usize {
-        self.pending.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
     /// Every alert gathered, in order of `first_seen`, then rule and id.
     pub fn finish<'a>(&mut self, rule: impl Fn(usize) -> &'a Detection) -> Vec<Alert> {
         let pending = std::mem::take(&mut self.pending);

@@ -5,7 +5,7 @@
 //! [`Engine::advance`] evaluates windows up to a watermark, [`Engine::finish`] everything that is left.
 //! A rule that fails is counted and reported; the others go on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -17,14 +17,16 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 
 use super::baseline::Baseline;
+use super::buffer::Buffer;
 use super::collector::{Collector, Emission, Moment};
 use super::firing::{Firing, event_of};
 use super::matcher::{Matcher, Matches};
 use super::plan::{Planned, Planner};
 use super::rows::Rows;
 use super::session::WindowEnd;
+use super::spill::DAY;
 use super::thin::Thinner;
-use super::window::{Buffer, Window};
+use super::window::Window;
 use crate::alert::{Alert, Severity, Status};
 use crate::event::Batch;
 use crate::rules::{Catalog, Detection, Diagnostic, Kind};
@@ -41,6 +43,8 @@ pub struct EngineConfig {
     pub replayed: bool,
     /// How late a row may come and still be counted; windows hold their rows this much longer.
     pub lateness: TimeDelta,
+    /// Bytes of rows that windows and baselines hold in memory; more go to temporary files.
+    pub memory: usize,
     /// Whether `draft` rules run too (their cases are tested like any other's).
     pub drafts: bool,
 }
@@ -53,6 +57,7 @@ impl Default for EngineConfig {
             emission: Emission::Complete,
             replayed: true,
             lateness: TimeDelta::minutes(10),
+            memory: 64 << 20,
             drafts: false,
         }
     }
@@ -220,19 +225,30 @@ impl Engine {
                 self.fail(index, error.strip_backtrace());
             }
         }
+        self.keep_to_budget();
         alerts
+    }
+
+    /// Puts the rows of the fullest rule aside while there are more in memory than allowed.
+    fn keep_to_budget(&mut self) {
+        loop {
+            let held: usize = self.rules.iter().map(|rule| rule.state.bytes()).sum();
+            let fullest = (0..self.rules.len()).max_by_key(|&index| self.rules[index].state.bytes());
+            let Some(index) = fullest.filter(|_| held > self.config.memory) else { return };
+            let outcome = self.rules[index].state.buffers().iter_mut().try_for_each(Buffer::spill);
+            if let Err(error) = outcome {
+                // A full disk must not lose rows: they stay in memory and the failure is told.
+                self.fail(index, error.to_string());
+                return;
+            }
+        }
     }
 
     /// Evaluates what is complete now that no row up to `watermark` (microseconds) is missing.
     pub fn advance(&mut self, watermark: i64) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for index in 0..self.rules.len() {
-            let outcome = match &self.rules[index].state {
-                State::Stateless => Ok(()),
-                State::Window(_) => self.advance_window(index, watermark, &mut alerts),
-                State::Baseline(_) => self.advance_baseline(index, watermark, &mut alerts),
-            };
-            if let Err(error) = outcome {
+            if let Err(error) = self.advance_rule(index, watermark, &mut alerts) {
                 self.fail(index, error.strip_backtrace());
             }
         }
@@ -242,7 +258,8 @@ impl Engine {
 
     /// Evaluates all that is left and gives every alert still held, in order of `first_seen`.
     pub fn finish(&mut self) -> Vec<Alert> {
-        let mut alerts = self.advance(i64::MAX);
+        let mut alerts = self.advance_spilled();
+        alerts.extend(self.advance(i64::MAX));
         let rules = &self.rules;
         alerts.extend(self.collector.finish(|index| &rules[index].detection));
         alerts
@@ -257,6 +274,34 @@ impl Engine {
         self.failures.clear();
         self.begun.clear();
         self.latest = i64::MIN;
+    }
+
+    /// Takes back rows that were put aside, a day at a time, and evaluates each day.
+    fn advance_spilled(&mut self) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for index in 0..self.rules.len() {
+            let buffers = self.rules[index].state.buffers();
+            let days: BTreeSet<i64> = buffers.iter().flat_map(|b| b.spilled_days()).collect();
+            for day in days {
+                let buffers = self.rules[index].state.buffers();
+                let loaded = buffers.iter_mut().try_for_each(|buffer| buffer.load(day));
+                let outcome = loaded.map_err(DataFusionError::from);
+                let outcome =
+                    outcome.and_then(|()| self.advance_rule(index, (day + 1) * DAY - 1, &mut alerts));
+                if let Err(error) = outcome {
+                    self.fail(index, error.strip_backtrace());
+                }
+            }
+        }
+        alerts
+    }
+
+    fn advance_rule(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
+        match &self.rules[index].state {
+            State::Stateless => Ok(()),
+            State::Window(_) => self.advance_window(index, watermark, alerts),
+            State::Baseline(_) => self.advance_baseline(index, watermark, alerts),
+        }
     }
 
     /// When alerts leave the engine from now on; takes effect with [`Engine::reset`].
@@ -296,10 +341,18 @@ impl Engine {
     fn advance_window(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
         let Rule { detection, planned, state } = &mut self.rules[index];
         let State::Window(window) = state else { return Ok(()) };
+        let mut outcome = Ok(());
         for step in window.due(watermark, self.latest) {
             let Some(parts) = window.rows_at(step)? else { continue };
             self.window_end.store(step, Ordering::Relaxed);
-            let output = self.runner.run(planned, &parts)?;
+            let output = match self.runner.run(planned, &parts) {
+                Ok(output) => output,
+                // One window's failure is told and costs the others nothing.
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            };
             for row in 0..output.num_rows() {
                 let mut firing = Firing::read(detection, &output, row);
                 firing.events = firing.events_of(&parts);
@@ -308,7 +361,7 @@ impl Engine {
             }
         }
         window.forget(watermark)?;
-        Ok(())
+        outcome
     }
 
     fn advance_baseline(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
@@ -334,6 +387,24 @@ impl Engine {
 }
 
 impl State {
+    /// Where its rows are held.
+    fn buffers(&mut self) -> &mut [Buffer] {
+        match self {
+            State::Stateless => &mut [],
+            State::Window(window) => &mut window.buffers,
+            State::Baseline(baseline) => std::slice::from_mut(&mut baseline.buffer),
+        }
+    }
+
+    /// Bytes of rows in memory.
+    fn bytes(&self) -> usize {
+        match self {
+            State::Stateless => 0,
+            State::Window(window) => window.buffers.iter().map(Buffer::bytes).sum(),
+            State::Baseline(baseline) => baseline.buffer.bytes(),
+        }
+    }
+
     fn new(rule: &Detection, planned: &Planned, config: &EngineConfig) -> State {
         let buffer = |scan: &super::table::PlannedScan| {
             let thinner = rule.thin.map(|interval| Thinner::new(micros(interval), scan.slot.schema()));

@@ -169,7 +169,7 @@ impl Linter<'_> {
             self.list(ident, args);
         } else if self.state.udf(&lower).is_err() {
             let known: Vec<String> = self.known_functions().collect();
-            if !known.iter().any(|k| *k == lower) {
+            if !known.contains(&lower) {
                 let message = format!("no function \"{}\"{}", ident.value, suggestion(&lower, known.iter()));
                 self.report(ident.span.start, message);
             }

@@ -5,6 +5,7 @@
 //! runs the rest of each rule over it. DataFusion's types stay in here.
 
 mod baseline;
+mod buffer;
 mod collector;
 mod engine;
 mod explain;
@@ -15,6 +16,7 @@ mod matcher;
 mod plan;
 mod rows;
 pub mod session;
+mod spill;
 pub mod table;
 mod thin;
 mod window;

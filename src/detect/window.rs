@@ -3,102 +3,19 @@
 //! A window is `(t - window, t]` with `t` a multiple of the step since the epoch. It is evaluated when
 //! the watermark has passed `t` and rows came in the step that ends there; a rule that asks for
 //! `window_end()` is evaluated at every step until its rows have left. A late row marks the windows it
-//! falls in again. Rows are held as runs that are merged when there are many, so that a thousand small
-//! batches cost no more than their rows.
+//! falls in again.
 
 use std::collections::BTreeSet;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
-use super::rows::{self, Rows};
-use super::thin::Thinner;
-
-/// How many runs of one level are kept before they are merged into one of the next.
-const FAN_IN: usize = 16;
+use super::buffer::Buffer;
+use super::rows::Rows;
 
 /// Smallest multiple of `step` that is not before `time`.
 fn step_of(time: i64, step: i64) -> i64 {
     let floor = time.div_euclid(step) * step;
     if floor == time { floor } else { floor.saturating_add(step) }
-}
-
-/// Rows of one scan.
-#[derive(Debug)]
-pub struct Buffer {
-    schema: SchemaRef,
-    thinner: Option<Thinner>,
-    sorted: Rows,
-    /// Runs that came since, each with its level of merging.
-    fresh: Vec<(Rows, u32)>,
-}
-
-impl Buffer {
-    pub fn new(scan: &SchemaRef, thinner: Option<Thinner>) -> Self {
-        let schema = rows::schema(scan);
-        let sorted = Rows::from_batch(RecordBatch::new_empty(schema.clone()));
-        Self { schema, thinner, sorted, fresh: Vec::new() }
-    }
-
-    /// Adds kept rows.
-    pub fn push(&mut self, rows: Rows) -> Result<(), ArrowError> {
-        self.fresh.push((rows, 0));
-        while let Some(&(_, level)) = self.fresh.last() {
-            let same = self.fresh.iter().rev().take_while(|(_, l)| *l == level).count();
-            if same < FAN_IN {
-                break;
-            }
-            let parts: Vec<Rows> = self.fresh.drain(self.fresh.len() - same..).map(|(r, _)| r).collect();
-            self.fresh.push((self.merge(&parts)?, level + 1));
-        }
-        Ok(())
-    }
-
-    fn merge(&self, parts: &[Rows]) -> Result<Rows, ArrowError> {
-        let merged = Rows::sorted(&self.schema, parts)?;
-        let thinned = match &self.thinner {
-            Some(thinner) => thinner.thin(&merged)?,
-            None => merged,
-        };
-        thinned.compacted()
-    }
-
-    /// All rows in order of time and identity.
-    pub fn sorted(&mut self) -> Result<&Rows, ArrowError> {
-        if !self.fresh.is_empty() {
-            let mut parts = vec![self.sorted.clone()];
-            parts.extend(self.fresh.drain(..).map(|(rows, _)| rows));
-            self.sorted = self.merge(&parts)?;
-        }
-        Ok(&self.sorted)
-    }
-
-    /// Lets go of rows up to and including `time`; a copy is made once half of the rows are gone.
-    pub fn forget(&mut self, time: i64) -> Result<(), ArrowError> {
-        let rows = self.sorted()?;
-        let gone = rows.after(time);
-        if gone * 2 > rows.len() {
-            self.sorted = rows.slice(gone, rows.len()).compacted()?;
-        }
-        Ok(())
-    }
-
-    /// Lets go of the first rows in order.
-    pub fn drop_first(&mut self, rows: usize) -> Result<(), ArrowError> {
-        let all = self.sorted()?;
-        self.sorted = all.slice(rows, all.len()).compacted()?;
-        Ok(())
-    }
-
-    /// Bytes of memory the rows hold.
-    pub fn bytes(&self) -> usize {
-        self.sorted.bytes() + self.fresh.iter().map(|(rows, _)| rows.bytes()).sum::<usize>()
-    }
-
-    pub fn rows(&self) -> usize {
-        self.sorted.len() + self.fresh.iter().map(|(rows, _)| rows.len()).sum::<usize>()
-    }
 }
 
 /// State of one windowed rule; times in microseconds.

@@ -1,0 +1,127 @@
+//! Rows of one scan in order of event time.
+//!
+//! Rows come in many small portions; they are held as runs that are merged when there are many, so that
+//! a thousand small batches cost no more than their rows. What does not fit the engine's budget is put
+//! aside on disk by day.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+
+use super::rows::{self, Rows};
+use super::spill::Spill;
+use super::thin::Thinner;
+
+/// How many runs of one level are kept before they are merged into one of the next.
+const FAN_IN: usize = 16;
+
+/// Rows of one scan.
+#[derive(Debug)]
+pub struct Buffer {
+    schema: SchemaRef,
+    thinner: Option<Thinner>,
+    sorted: Rows,
+    /// Runs that came since, each with its level of merging.
+    fresh: Vec<(Rows, u32)>,
+    /// Bytes of memory the rows hold.
+    bytes: usize,
+    /// Rows that did not fit the budget.
+    spill: Option<Spill>,
+}
+
+impl Buffer {
+    pub fn new(scan: &SchemaRef, thinner: Option<Thinner>) -> Self {
+        let schema = rows::schema(scan);
+        let sorted = Rows::from_batch(RecordBatch::new_empty(schema.clone()));
+        Self { schema, thinner, sorted, fresh: Vec::new(), bytes: 0, spill: None }
+    }
+
+    /// Adds kept rows.
+    pub fn push(&mut self, rows: Rows) -> Result<(), ArrowError> {
+        self.bytes += rows.bytes();
+        self.fresh.push((rows, 0));
+        while let Some(&(_, level)) = self.fresh.last() {
+            let same = self.fresh.iter().rev().take_while(|(_, l)| *l == level).count();
+            if same < FAN_IN {
+                break;
+            }
+            let parts: Vec<Rows> = self.fresh.drain(self.fresh.len() - same..).map(|(r, _)| r).collect();
+            let merged = self.merge(&parts)?;
+            let before: usize = parts.iter().map(Rows::bytes).sum();
+            self.bytes = (self.bytes + merged.bytes()).saturating_sub(before);
+            self.fresh.push((merged, level + 1));
+        }
+        Ok(())
+    }
+
+    fn merge(&self, parts: &[Rows]) -> Result<Rows, ArrowError> {
+        let merged = Rows::sorted(&self.schema, parts)?;
+        let thinned = match &self.thinner {
+            Some(thinner) => thinner.thin(&merged)?,
+            None => merged,
+        };
+        thinned.compacted()
+    }
+
+    /// All rows in memory, in order of time and identity.
+    pub fn sorted(&mut self) -> Result<&Rows, ArrowError> {
+        if !self.fresh.is_empty() {
+            let mut parts = vec![self.sorted.clone()];
+            parts.extend(self.fresh.drain(..).map(|(rows, _)| rows));
+            let merged = self.merge(&parts)?;
+            self.set(merged);
+        }
+        Ok(&self.sorted)
+    }
+
+    fn set(&mut self, rows: Rows) {
+        self.bytes = rows.bytes();
+        self.sorted = rows;
+    }
+
+    /// Lets go of rows up to and including `time`; a copy is made once half of the rows are gone.
+    pub fn forget(&mut self, time: i64) -> Result<(), ArrowError> {
+        let rows = self.sorted()?;
+        let gone = rows.after(time);
+        if gone * 2 > rows.len() {
+            self.drop_first(gone)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the first rows in order.
+    pub fn drop_first(&mut self, rows: usize) -> Result<(), ArrowError> {
+        let all = self.sorted()?;
+        let left = all.slice(rows, all.len()).compacted()?;
+        self.set(left);
+        Ok(())
+    }
+
+    /// Bytes of memory the rows hold.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Puts all rows aside on disk.
+    pub fn spill(&mut self) -> Result<(), ArrowError> {
+        let rows = self.sorted()?.clone();
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill::open(self.schema.clone())?),
+        };
+        spill.put(&rows)?;
+        self.set(Rows::from_batch(RecordBatch::new_empty(self.schema.clone())));
+        Ok(())
+    }
+
+    /// Days since the epoch of which rows are on disk.
+    pub fn spilled_days(&self) -> impl Iterator<Item = i64> {
+        self.spill.iter().flat_map(Spill::days)
+    }
+
+    /// Takes a day's rows back into memory.
+    pub fn load(&mut self, day: i64) -> Result<(), ArrowError> {
+        let portions = self.spill.as_mut().map_or(Ok(Vec::new()), |spill| spill.take(day))?;
+        portions.into_iter().try_for_each(|rows| self.push(rows))
+    }
+}
