@@ -154,15 +154,12 @@ fn american(month: i64, mut digits: Digits<'_>) -> Option<i64> {
     let fraction = digits.fraction()?;
     digits.rest = digits.rest.trim_ascii();
     let half = digits.rest.get(..2).map(|h| h.to_ascii_uppercase());
-    match half.as_deref() {
-        Some(b"AM" | b"PM") => {
-            if !(1..=12).contains(&hour) {
-                return None;
-            }
-            hour = hour % 12 + if half.as_deref() == Some(b"PM") { 12 } else { 0 };
-            digits.rest = digits.rest.get(2..)?;
+    if let Some(half @ (b"AM" | b"PM")) = half.as_deref() {
+        if !(1..=12).contains(&hour) {
+            return None;
         }
-        _ => {}
+        hour = hour % 12 + if half == b"PM" { 12 } else { 0 };
+        digits.rest = digits.rest.get(2..)?;
     }
     let offset = digits.offset()?;
     micros((year, month, day), (hour, minute, second), fraction).map(|time| time - offset * MICROS)
