@@ -33,6 +33,9 @@ pub struct Planned {
     pub uses_window_end: bool,
 }
 
+/// What one evaluation of one rule may hold.
+const RULE_MEMORY: usize = 256 << 20;
+
 /// Plans detections one after another over one session.
 pub struct Planner {
     context: SessionContext,
@@ -45,7 +48,7 @@ impl Planner {
     /// A planner for the catalog's lists; `window_end` is what the function of that name reads.
     pub fn new(catalog: &Catalog, window_end: WindowEnd) -> Result<Self, String> {
         let make = || -> Result<Self, DataFusionError> {
-            let context = session::new(Arc::new(catalog.lists.clone()), window_end)?;
+            let context = session::new(Arc::new(catalog.lists.clone()), window_end, RULE_MEMORY)?;
             let log = ScanLog::default();
             for table in Table::ALL {
                 context.register_table(table.name(), Arc::new(RuleTable { table, log: log.clone() }))?;

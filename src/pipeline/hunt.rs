@@ -22,6 +22,9 @@ use super::stages::{self, Progress};
 use crate::detect::{Table, session};
 use crate::rules::Catalog;
 
+/// What a query may hold in memory; sorts and aggregates go to disk beyond it.
+const QUERY_MEMORY: usize = 1 << 30;
+
 /// Decodes the inputs anew for each execution.
 struct Archive {
     table: Table,
@@ -83,7 +86,8 @@ pub fn run(
     emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let until = options.range.until.unwrap_or(0);
-    let context = session::new(Arc::new(catalog.lists.clone()), Arc::new(AtomicI64::new(until)))?;
+    let lists = Arc::new(catalog.lists.clone());
+    let context = session::new(lists, Arc::new(AtomicI64::new(until)), QUERY_MEMORY)?;
     let options = Arc::new(options);
     for table in Table::ALL {
         let schema = table.schema();
