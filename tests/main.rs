@@ -1,3 +1,5 @@
-//! Integration tests, one binary: the program seen from outside.
+//! Integration tests, one binary: the program seen from outside, and rules that hold for all of it.
 
 mod cli;
+mod docs;
+mod layers;
