@@ -3,3 +3,7 @@
 mod cli;
 mod docs;
 mod layers;
+mod pack;
+mod replay;
+mod thresholds;
+mod wrong;
