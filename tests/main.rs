@@ -6,4 +6,5 @@ mod layers;
 mod pack;
 mod replay;
 mod thresholds;
+mod windows;
 mod wrong;
