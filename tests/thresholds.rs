@@ -52,7 +52,7 @@ impl Pack {
     fn test(&self, rule: &Path, text: &str) -> (i32, String) {
         fs::write(self.file(rule), text).unwrap();
         let folder = self.0.path().to_str().unwrap();
-        let run = run_at_root(["test", "--detections", folder, "--lists", "lists"]);
+        let run = run_at_root(["test", "--detections", folder, "--lists", "detections/lists"]);
         (run.code, run.out + &run.err)
     }
 }
