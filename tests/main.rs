@@ -1,3 +1,10 @@
-//! Integration tests, one binary: the program seen from outside.
+//! Integration tests, one binary: the program seen from outside, and rules that hold for all of it.
 
 mod cli;
+mod docs;
+mod layers;
+mod pack;
+mod replay;
+mod thresholds;
+mod windows;
+mod wrong;

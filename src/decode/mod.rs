@@ -30,6 +30,7 @@ use arrow::record_batch::RecordBatch;
 use self::block::{Block, Span};
 use self::columns::{AuditRows, ControlRows, Spare};
 pub use self::dedup::{Dedup, DedupError};
+pub use self::principal::classes as principal_classes;
 use crate::event::{Batch, Counts, RawBatch, Reject, RejectReason, RowIds, schema};
 
 /// Rows of one [`RawBatch`] and the account of its records (duplicates not yet removed).

@@ -62,6 +62,35 @@ pub fn class(username: &[u8], masters: impl FnOnce() -> bool, oid: impl FnOnce()
     }
 }
 
+/// Every class, first match first, with the user names that belong to it: the table in the
+/// documentation.
+pub fn classes() -> Vec<(&'static str, String)> {
+    let names = |list: &[&[u8]]| {
+        list.iter().map(|n| format!("`{}`", n.escape_ascii())).collect::<Vec<_>>().join(", ")
+    };
+    vec![
+        ("anonymous", "`system:anonymous`".into()),
+        ("node", "`system:node:…`".into()),
+        (
+            "system-sa",
+            format!("a service account in a namespace of the platform: {}", names(SYSTEM_NAMESPACES)),
+        ),
+        ("service-account", "any other service account".into()),
+        ("system", "any other name that begins with `system:`".into()),
+        ("aks", format!("identities of the managed control plane: {}", names(AKS))),
+        (
+            "local-admin",
+            format!(
+                "accounts of the cluster itself, which no directory knows: {}; or the group `system:masters`",
+                names(LOCAL_ADMINS)
+            ),
+        ),
+        ("entra-app", "a GUID: the object id of an application or managed identity".into()),
+        ("entra-user", "a name with `@`, or with an object id (`oid`) in the extra attributes".into()),
+        ("other", "everything else".into()),
+    ]
+}
+
 fn is_guid(text: &[u8]) -> bool {
     text.len() == 36
         && text.iter().enumerate().all(|(at, byte)| match at {
@@ -96,5 +125,11 @@ mod tests {
         for (name, masters, oid, expected) in cases {
             assert_eq!(class(name.as_bytes(), || masters, || oid), expected, "{name}");
         }
+        let mut classes: Vec<&str> = cases.map(|c| c.3).to_vec();
+        classes.sort_unstable();
+        classes.dedup();
+        let mut documented: Vec<&str> = super::classes().into_iter().map(|(name, _)| name).collect();
+        documented.sort_unstable();
+        assert_eq!(documented, classes);
     }
 }

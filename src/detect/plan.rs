@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -105,7 +106,10 @@ impl Planner {
             .map_err(explained)?;
         let scans = self.take_scans();
         if scans.is_empty() {
-            let message = "the rule reads no rows: its row filter is never true".into();
+            let message = match reads_a_table(&logical) {
+                true => "the rule reads no rows: its row filter is never true".into(),
+                false => "no table; write FROM audit or FROM control_plane".into(),
+            };
             return Err(vec![at(Problem { at: select, message })]);
         }
         let kind = match (rule.baseline, rule.window) {
@@ -138,6 +142,17 @@ impl Planner {
         let summary = summary.map(|column| report("summary column", &format!("summary.{column}"), column));
         keys.chain(summary).collect()
     }
+}
+
+/// Whether a table stands anywhere in the plan as written.
+fn reads_a_table(logical: &LogicalPlan) -> bool {
+    let mut found = false;
+    let visited = logical.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    debug_assert!(visited.is_ok(), "the closure never fails");
+    found
 }
 
 /// Refuses what has no meaning for this kind of rule; tells whether a table is read more than once.

@@ -64,7 +64,7 @@ pub(super) fn is_id(id: &str) -> bool {
 }
 
 /// Reads a detection. `path` is what messages show, `tactic` the folder, `id` the file's stem.
-pub(super) fn parse(path: &Path, tactic: &str, id: &str, text: &str) -> Result<Detection, Vec<Diagnostic>> {
+pub fn parse(path: &Path, tactic: &str, id: &str, text: &str) -> Result<Detection, Vec<Diagnostic>> {
     let fence = Fence::split(text, "detection")
         .map_err(|(position, message)| vec![Diagnostic::error(path, position, message)])?;
     let (table, syntax) = DeTable::parse_recoverable(&fence.toml);

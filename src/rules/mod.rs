@@ -17,6 +17,6 @@ pub use catalog::{Catalog, Sources};
 pub use detection::{Detection, Kind};
 pub use diagnostic::{Diagnostic, Level, closest};
 pub use duration::parse_duration;
-pub use header::TACTICS;
+pub use header::{TACTICS, parse as parse_detection};
 pub use list::{Entry, List};
 pub use summary::Summary;

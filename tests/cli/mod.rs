@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it: streams, exit codes, formats.
 
 mod commands;
+mod hostile;
 mod input;
 mod usage;
 
@@ -18,6 +19,15 @@ pub struct Run {
 }
 
 impl Run {
+    fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The run ended with this code; shows everything if not.
     #[track_caller]
     pub fn code(self, code: i32) -> Self {
@@ -31,6 +41,20 @@ impl Run {
         assert!(self.err.contains(text), "no \"{text}\" in stderr:\n{}", self.err);
         self
     }
+}
+
+/// The root of this repository: with it as working directory the program takes the pack of ours.
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn command_in(folder: impl AsRef<Path>, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::cargo_bin("aksentry").unwrap();
+    command.current_dir(folder).args(args);
+    command
+}
+
+/// Runs the program in the repository.
+pub fn run_at_root(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
+    Run::of(command_in(ROOT, args))
 }
 
 /// A folder with a rule pack of its own, so that what the program ships does not matter here.
@@ -81,9 +105,7 @@ impl Place {
     }
 
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = Command::cargo_bin("aksentry").unwrap();
-        command.current_dir(self.dir.path()).args(args);
-        command
+        command_in(self.dir.path(), args)
     }
 
     /// Runs the program in this place, words split at blanks.
@@ -92,12 +114,7 @@ impl Place {
     }
 
     pub fn run_args(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
-        let output = self.command(args).output().unwrap();
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        Run::of(self.command(args))
     }
 
     /// Runs a replay with `--stats` and returns those.

@@ -1,0 +1,94 @@
+//! `docs/columns.md` says what the program does: it is made from the schema and the functions, and
+//! must be what the repository holds. `UPDATE_DOCS=1 cargo test docs` writes it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use aksentry::decode::principal_classes;
+use aksentry::detect::functions::catalogue;
+use aksentry::event::schema::{AUDIT, CONTROL_PLANE, Column};
+
+const FILE: &str = "docs/columns.md";
+
+/// A row of a Markdown table.
+fn row(page: &mut String, cells: &[&str]) {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    writeln!(page, "| {} |", cells.join(" | ")).unwrap();
+}
+
+fn table<'a>(page: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<&'a str>>) {
+    row(page, head);
+    writeln!(page, "|{}", "---|".repeat(head.len())).unwrap();
+    for cells in rows {
+        row(page, &cells);
+    }
+}
+
+fn columns(page: &mut String, name: &str, about: &str, columns: &[Column]) {
+    write!(page, "\n## Table `{name}`\n\n{about}\n\n").unwrap();
+    let names: Vec<String> = columns.iter().map(|c| format!("`{}`", c.name)).collect();
+    let rows = columns.iter().zip(&names).map(|(c, name)| vec![name, c.kind.name(), c.source, c.meaning]);
+    table(page, &["column", "type", "from", "meaning"], rows);
+}
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Columns and functions\n\n\
+         <!-- Made from the source by `UPDATE_DOCS=1 cargo test docs`; a test compares. -->\n\n\
+         What a detection or a hunt can name. [rules.md](rules.md) says how one is written.\n\
+         In the column \"from\", `$` is the record of the diagnostic log and `log` the audit event inside it.\n\
+         A column is null where its source is absent, a `bool` never is. `json` is text that holds JSON;\n\
+         read it with `->` (JSON) and `->>` (text).\n",
+    );
+    columns(
+        &mut page,
+        "audit",
+        "One row per audit event of the API server (kube-audit and kube-audit-admin), each event once.",
+        AUDIT,
+    );
+    page.push_str(
+        "\n### Classes of identities\n\nThe values of `principal_class`; the first that fits counts.\n\n",
+    );
+    let classes = principal_classes();
+    let names: Vec<String> = classes.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let rows = classes.iter().zip(&names).map(|((_, who), name)| vec![name.as_str(), who]);
+    table(&mut page, &["class", "user names"], rows);
+    columns(
+        &mut page,
+        "control_plane",
+        "One row per record of every other category, also of ones that are not known yet.",
+        CONTROL_PLANE,
+    );
+    page.push_str(
+        "\n## Functions\n\nEvery function returns NULL for NULL (but `listed`), and for text that is not what it expects.\n\n",
+    );
+    let calls: Vec<String> = catalogue().iter().map(|f| format!("`{}`", f.signature)).collect();
+    let rows = catalogue().iter().zip(&calls).map(|(f, call)| vec![call, f.returns, f.doc]);
+    table(&mut page, &["function", "returns", "what"], rows);
+    page
+}
+
+#[test]
+fn columns_and_functions_are_documented_as_they_are() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    let page = page();
+    #[expect(clippy::disallowed_methods, reason = "asked for by whoever runs the tests")]
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, &page).unwrap();
+    }
+    let held = fs::read_to_string(&file).unwrap_or_default();
+    let other = page.lines().zip(held.lines()).find(|(made, held)| made != held);
+    assert!(
+        held == page,
+        "{FILE} is out of date, run UPDATE_DOCS=1 cargo test docs; first difference: {other:?}"
+    );
+}
+
+#[test]
+fn the_classes_that_a_column_names_are_those_of_the_table() {
+    let column = AUDIT.iter().find(|c| c.name == "principal_class").unwrap();
+    for (class, _) in principal_classes() {
+        assert!(column.meaning.contains(class), "{class} in \"{}\"", column.meaning);
+    }
+}
