@@ -157,7 +157,7 @@ impl Engine {
             }
             for (part, scan) in planned.scans.iter().enumerate() {
                 let thin = detection.thin.map(micros);
-                if let Err(error) = matcher.add(scans.len(), scan, thin, &state) {
+                if let Err(error) = matcher.add(scans.len(), scan, thin, state) {
                     let message = error.strip_backtrace();
                     problems.push(Diagnostic::error(&detection.path, (1, 1), message));
                 }

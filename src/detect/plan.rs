@@ -12,7 +12,6 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 
 use super::explain;
@@ -39,7 +38,7 @@ const RULE_MEMORY: usize = 256 << 20;
 
 /// Plans detections one after another over one session.
 pub struct Planner {
-    context: SessionContext,
+    state: SessionState,
     log: ScanLog,
     lists: BTreeMap<String, Arc<List>>,
     runtime: tokio::runtime::Runtime,
@@ -56,20 +55,20 @@ impl Planner {
             }
             let runtime =
                 tokio::runtime::Builder::new_current_thread().build().map_err(DataFusionError::IoError)?;
-            Ok(Self { context, log, lists: catalog.lists.clone(), runtime })
+            Ok(Self { state: context.state(), log, lists: catalog.lists.clone(), runtime })
         };
         make().map_err(|e| format!("cannot open a query session: {}", e.strip_backtrace()))
     }
 
-    pub fn state(&self) -> SessionState {
-        self.context.state()
+    pub fn state(&self) -> &SessionState {
+        &self.state
     }
 
     /// Checks and plans one detection; every problem found is reported.
     pub fn plan(&self, rule: &Detection) -> Result<Planned, Vec<Diagnostic>> {
         let at = |problem: Problem| Diagnostic::error(&rule.path, problem.at, problem.message);
-        let state = self.context.state();
-        let linted = lint::lint(&rule.sql, &state, &self.lists).map_err(|mut problem| {
+        let state = &self.state;
+        let linted = lint::lint(&rule.sql, state, &self.lists).map_err(|mut problem| {
             // Not every statement knows where it stands.
             if problem.at == (1, 1) {
                 problem.at = rule.position("sql");
@@ -102,7 +101,7 @@ impl Planner {
         self.take_scans();
         let plan = self
             .runtime
-            .block_on(state.query_planner().create_physical_plan(&optimised, &state))
+            .block_on(state.query_planner().create_physical_plan(&optimised, state))
             .map_err(explained)?;
         let scans = self.take_scans();
         if scans.is_empty() {
