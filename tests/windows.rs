@@ -98,10 +98,13 @@ fn decode(deeds: &[Deed]) -> Batch {
 /// What is compared of an alert: id → rule, key, count, audit ids, first and last event.
 type Found = BTreeMap<String, (String, String, u64, BTreeSet<String>, Option<String>, Option<String>)>;
 
+/// Rule, key, and the events by time.
+type Raised = (String, String, BTreeSet<(i64, String)>);
+
 /// Every window that ends at a step, each looked at by itself.
 fn brute_force(deeds: &[Deed]) -> Found {
     let kept: Vec<&Deed> = deeds.iter().filter(|d| d.allowed).collect();
-    let mut raised: BTreeMap<String, (String, String, BTreeSet<(i64, String)>)> = BTreeMap::new();
+    let mut raised: BTreeMap<String, Raised> = BTreeMap::new();
     let last = BEGIN + i64::from(SPAN) * SECOND + WINDOW;
     for end in (BEGIN..=last).step_by(STEP as usize) {
         if !kept.iter().any(|d| end - STEP < d.time() && d.time() <= end) {
@@ -124,7 +127,7 @@ fn brute_force(deeds: &[Deed]) -> Found {
             }
         }
     }
-    let shown = |(id, (rule, user, events)): (String, (String, String, BTreeSet<(i64, String)>))| {
+    let shown = |(id, (rule, user, events)): (String, Raised)| {
         let time = |event: Option<&(i64, String)>| event.and_then(|e| rfc3339(e.0));
         let (first, last) = (time(events.first()), time(events.last()));
         let ids = events.iter().map(|e| e.1.clone()).collect();
