@@ -58,6 +58,7 @@ fn render(outcome: &Outcome, style: Style) -> String {
     let failures = outcome.rule_failures.iter();
     let failures = failures.map(|(rule, f)| safe(&format!("{rule} ({}): {}", times(f.times), f.reason)));
     lines.list("rules failed", failures.collect());
+    lines.list("rejects", outcome.rejected.iter().map(|reject| safe(reject)).collect());
     lines.list("notes", outcome.notes.iter().map(|note| safe(note)).collect());
     effort(outcome, &mut lines);
     lines.text
@@ -274,6 +275,7 @@ mod tests {
             bytes: 34_500_000,
             alerts_by_rule: [("few".to_owned(), 1), ("many".to_owned(), 1200)].into(),
             alerts_by_severity: [(Severity::Low, 1200), (Severity::Critical, 1)].into(),
+            rejected: vec!["a: not_json: at byte 0".into()],
             rule_failures: [("bad".to_owned(), Failure { times: 2, reason: "overflow".into() })].into(),
             notes: vec!["still learning".into()],
             elapsed: Duration::from_secs(2),
@@ -297,6 +299,7 @@ alerts          1,201: critical 1, low 1,200
   by rule           1,200  many
                         1  few
 rules failed    bad (2 times): overflow
+rejects         a: not_json: at byte 0
 notes           still learning
 elapsed         2.00 s, 17.2 MB/s, 6,000 events/s, peak memory 120.0 MB
 ";

@@ -21,6 +21,9 @@ pub struct Options {
     pub threads: usize,
 }
 
+/// How many rejected records are named one by one.
+const REJECTS_NAMED: usize = 10;
+
 /// The account of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -30,6 +33,8 @@ pub struct Outcome {
     pub bytes: u64,
     pub alerts_by_rule: BTreeMap<String, u64>,
     pub alerts_by_severity: BTreeMap<Severity, u64>,
+    /// The first rejected records, each with its file and what was wrong with it.
+    pub rejected: Vec<String>,
     /// Rules that failed on some batch or window.
     pub rule_failures: BTreeMap<String, Failure>,
     /// What a reader should know of rules that could not speak.
@@ -62,6 +67,12 @@ pub fn run(
                 if let Some(status) = piece.problem {
                     report.status = status;
                 }
+            }
+            let room = REJECTS_NAMED.saturating_sub(outcome.rejected.len());
+            for reject in piece.rejects.into_iter().take(room) {
+                let path = options.inputs.files.get(piece.file).map(|f| f.path.display().to_string());
+                let (path, reason) = (path.unwrap_or_default(), reject.reason.as_str());
+                outcome.rejected.push(format!("{path}: {reason}: {}", reject.detail));
             }
             outcome.counts.add(&piece.counts);
             if let Some(matches) = piece.outcome {

@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::decode::{Decoded, Decoder, Dedup, DedupError};
-use crate::event::{Batch, Counts};
+use crate::event::{Batch, Counts, Reject};
 use crate::source::files::{Chunk, FileProblem, FileStatus, Inputs, Reader, Sizes};
 
 /// Ids of events kept in memory to tell duplicates; the rest of a longer archive goes to temporary files.
@@ -92,6 +92,7 @@ pub struct Piece<T> {
     /// What was wrong with the file, if this is its end.
     pub problem: Option<FileStatus>,
     pub counts: Counts,
+    pub rejects: Vec<Reject>,
     /// The worker's outcome, where there was something to work on.
     pub outcome: Option<T>,
 }
@@ -188,18 +189,19 @@ fn decode<T>(
             Ok(chunk) => {
                 let decoded = decoder.decode(&chunk.raw);
                 let Some(kept) = turns.take(sequence, |dedup| dedup.retain(decoded)) else { return };
-                kept.map(|Decoded { batch, counts, .. }| {
+                kept.map(|Decoded { batch, counts, rejects }| {
                     let batch = range.select(batch);
                     let outcome = Some(work(&batch));
                     decoder.recycle(batch);
-                    Piece { file: chunk.file, problem: None, counts, outcome }
+                    Piece { file: chunk.file, problem: None, counts, rejects, outcome }
                 })
             }
             Err(FileProblem { file, status, .. }) => {
                 if turns.take(sequence, |_| ()).is_none() {
                     return;
                 }
-                Ok(Piece { file, problem: Some(status), counts: Counts::default(), outcome: None })
+                let (counts, rejects) = (Counts::default(), Vec::new());
+                Ok(Piece { file, problem: Some(status), counts, rejects, outcome: None })
             }
         };
         if done.send((sequence, piece)).is_err() {
