@@ -9,8 +9,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
-use datafusion::execution::session_state::SessionState;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::eliminate_filter::EliminateFilter;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement;
 
@@ -39,6 +44,9 @@ const RULE_MEMORY: usize = 256 << 20;
 /// Plans detections one after another over one session.
 pub struct Planner {
     state: SessionState,
+    /// For rules over single rows: the few optimiser passes they need. Planning is nearly all of
+    /// start-up, and all passes over a rule take ten times as long as these.
+    brief: SessionState,
     log: ScanLog,
     lists: BTreeMap<String, Arc<List>>,
     runtime: tokio::runtime::Runtime,
@@ -55,7 +63,9 @@ impl Planner {
             }
             let runtime =
                 tokio::runtime::Builder::new_current_thread().build().map_err(DataFusionError::IoError)?;
-            Ok(Self { state: context.state(), log, lists: catalog.lists.clone(), runtime })
+            let state = context.state();
+            let brief = brief_state(&state);
+            Ok(Self { state, brief, log, lists: catalog.lists.clone(), runtime })
         };
         make().map_err(|e| format!("cannot open a query session: {}", e.strip_backtrace()))
     }
@@ -95,6 +105,8 @@ impl Planner {
             return Err(missing);
         }
         let explained = |e| vec![at(explain::problem(&e, &rule.sql, select, &linted.relations))];
+        let single_rows = linted.relations.len() == 1 && rule.window.is_none();
+        let state = if single_rows { &self.brief } else { state };
         let optimised = state.optimize(&logical).map_err(explained)?;
         let sequence =
             shape(rule, &logical, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
@@ -152,6 +164,21 @@ fn reads_a_table(logical: &LogicalPlan) -> bool {
     });
     debug_assert!(visited.is_ok(), "the closure never fails");
     found
+}
+
+/// The session with only the passes that fold constants and move the row filter and the choice of
+/// columns into the scan.
+fn brief_state(state: &SessionState) -> SessionState {
+    let passes: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(EliminateFilter::new()),
+        Arc::new(PushDownFilter::new()),
+        Arc::new(OptimizeProjections::new()),
+    ];
+    SessionStateBuilder::new_from_existing(state.clone())
+        .with_optimizer_rules(passes)
+        .with_physical_optimizer_rules(Vec::new())
+        .build()
 }
 
 /// Refuses what has no meaning for this kind of rule; tells whether a table is read more than once.
