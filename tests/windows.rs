@@ -27,7 +27,8 @@ const ENOUGH: usize = 3;
 /// A rule without `suppress`, so an alert a window, and one with it.
 const RULES: [(&str, Option<i64>); 2] = [("burst", None), ("burst-quiet", Some(SUPPRESS))];
 
-fn engine() -> Engine {
+/// An engine that holds that many bytes of rows in memory.
+fn engine(memory: usize) -> Engine {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("impact");
     fs::create_dir_all(&place).unwrap();
@@ -49,7 +50,7 @@ fn engine() -> Engine {
     let sources = Sources { detections: Some(folder.to_path_buf()), lists: Some(folder.join("lists")) };
     let (catalog, problems) = Catalog::load(&sources);
     assert!(problems.is_empty(), "{problems:?}");
-    let config = EngineConfig { lateness: TimeDelta::hours(2), ..EngineConfig::default() };
+    let config = EngineConfig { lateness: TimeDelta::hours(2), memory, ..EngineConfig::default() };
     Engine::compile(&catalog, &config).unwrap()
 }
 
@@ -168,7 +169,8 @@ fn deeds() -> impl Strategy<Value = (Vec<Deed>, Vec<Deed>)> {
 
 #[test]
 fn windows_are_those_of_brute_force_however_rows_arrive() {
-    let engine = RefCell::new(engine());
+    let engine = RefCell::new(engine(1 << 20));
+    let forgetful = RefCell::new(self::engine(0));
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let alerts = Cell::new(0);
@@ -187,6 +189,14 @@ fn windows_are_those_of_brute_force_however_rows_arrive() {
             engine.process(&decode(std::slice::from_ref(deed)));
         }
         prop_assert_eq!(&found(engine.finish()), &expected, "shuffled, looked at in the end");
+
+        let mut forgetful = forgetful.borrow_mut();
+        forgetful.reset();
+        for deeds in shuffled.chunks(3) {
+            forgetful.process(&decode(deeds));
+        }
+        prop_assert_eq!(&found(forgetful.finish()), &expected, "all rows put aside on disk");
+        prop_assert!(forgetful.failures().is_empty());
 
         engine.reset();
         for deed in &ordered {
