@@ -23,5 +23,6 @@ mod window;
 
 pub use collector::Emission;
 pub use engine::{Engine, EngineConfig, Failure};
+pub use explain::query_error;
 pub use matcher::{Matcher, Matches};
 pub use table::Table;

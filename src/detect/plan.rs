@@ -175,7 +175,11 @@ fn brief_state(state: &SessionState) -> SessionState {
         Arc::new(PushDownFilter::new()),
         Arc::new(OptimizeProjections::new()),
     ];
+    // In this order once is enough: nothing of a later pass makes work for an earlier one.
+    let mut config = state.config().clone();
+    config.options_mut().optimizer.max_passes = 1;
     SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
         .with_optimizer_rules(passes)
         .with_physical_optimizer_rules(Vec::new())
         .build()

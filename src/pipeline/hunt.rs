@@ -10,6 +10,7 @@ use anyhow::Context;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -19,7 +20,7 @@ use futures::StreamExt;
 
 use super::replay::Options;
 use super::stages::{self, Progress};
-use crate::detect::{Table, session};
+use crate::detect::{Table, query_error, session};
 use crate::rules::Catalog;
 
 /// What a query may hold in memory; sorts and aggregates go to disk beyond it.
@@ -69,7 +70,7 @@ impl PartitionStream for Archive {
             if let Err(error) = sent
                 && !sender.is_closed()
             {
-                let error = datafusion::error::DataFusionError::External(error.into());
+                let error = DataFusionError::External(error.into());
                 let _ = sender.blocking_send(Err(error));
             }
             Ok(())
@@ -97,10 +98,11 @@ pub fn run(
     let only_queries =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("cannot start a runtime")?;
+    let in_sql = |error: DataFusionError| anyhow::anyhow!("SQL:{}", query_error(&error, sql));
     runtime.block_on(async {
-        let frame = context.sql_with_options(sql, only_queries).await.map_err(plain)?;
+        let frame = context.sql_with_options(sql, only_queries).await.map_err(in_sql)?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
-        let mut rows = frame.execute_stream().await.map_err(plain)?;
+        let mut rows = frame.execute_stream().await.map_err(in_sql)?;
         let mut any = false;
         while let Some(batch) = rows.next().await {
             emit(&batch.map_err(plain)?)?;
@@ -114,6 +116,6 @@ pub fn run(
 }
 
 /// The error without the engine's own words around it.
-fn plain(error: datafusion::error::DataFusionError) -> anyhow::Error {
+fn plain(error: DataFusionError) -> anyhow::Error {
     anyhow::anyhow!("{}", error.strip_backtrace())
 }
