@@ -61,7 +61,7 @@ fn page() -> String {
         CONTROL_PLANE,
     );
     page.push_str(
-        "\n## Functions\n\nEvery function returns NULL for NULL (but `listed`), and for text that is not what it expects.\n\n",
+        "\n## Functions\n\nEvery function returns NULL for NULL (but `listed`, which is never null, and `exec_command`, which needs only one of its two), and for text that is not what it expects.\n\n",
     );
     let calls: Vec<String> = catalogue().iter().map(|f| format!("`{}`", f.signature)).collect();
     let rows = catalogue().iter().zip(&calls).map(|(f, call)| vec![call, f.returns, f.doc]);

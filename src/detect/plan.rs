@@ -176,7 +176,8 @@ fn brief_state(state: &SessionState) -> SessionState {
         Arc::new(OptimizeProjections::new()),
     ];
     // In this order once is enough: nothing of a later pass makes work for an earlier one.
-    let mut config = state.config().clone();
+    // The catalog is shared with the other session: a new one would take its tables' place.
+    let mut config = state.config().clone().with_create_default_catalog_and_schema(false);
     config.options_mut().optimizer.max_passes = 1;
     SessionStateBuilder::new_from_existing(state.clone())
         .with_config(config)
@@ -185,7 +186,7 @@ fn brief_state(state: &SessionState) -> SessionState {
         .build()
 }
 
-/// Refuses what has no meaning for this kind of rule; tells whether a table is read more than once.
+/// Refuses what has no meaning for this kind of rule; tells whether it relates rows to each other.
 fn shape(rule: &Detection, logical: &LogicalPlan, optimised: &LogicalPlan) -> Result<bool, String> {
     let (mut as_written, mut as_run) = (Shape::default(), Shape::default());
     as_written.collect(logical);
@@ -199,12 +200,12 @@ fn shape(rule: &Detection, logical: &LogicalPlan, optimised: &LogicalPlan) -> Re
         };
         return Err(format!("{what} looks at several rows; {advice}"));
     }
-    Ok(as_run.scans > 1)
+    Ok(as_run.joins)
 }
 
 #[derive(Default)]
 struct Shape {
-    scans: usize,
+    joins: bool,
     /// The first node that is more than a choice of rows and columns.
     beyond: Option<&'static str>,
 }
@@ -212,16 +213,16 @@ struct Shape {
 impl Shape {
     fn collect(&mut self, plan: &LogicalPlan) {
         let what = match plan {
-            LogicalPlan::TableScan(_) => {
-                self.scans += 1;
-                None
-            }
-            LogicalPlan::Projection(_)
+            LogicalPlan::TableScan(_)
+            | LogicalPlan::Projection(_)
             | LogicalPlan::SubqueryAlias(_)
             | LogicalPlan::EmptyRelation(_)
             | LogicalPlan::Filter(_) => None,
             LogicalPlan::Aggregate(_) => Some("an aggregate"),
-            LogicalPlan::Join(_) => Some("a join"),
+            LogicalPlan::Join(_) => {
+                self.joins = true;
+                Some("a join")
+            }
             LogicalPlan::Distinct(_) => Some("DISTINCT"),
             LogicalPlan::Sort(_) => Some("ORDER BY"),
             LogicalPlan::Limit(_) => Some("LIMIT"),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Summary;
 use crate::alert::{Severity, Status};
 
-/// What kind of rule it is. `Sequence` is a window whose query reads a table twice; the loader
+/// What kind of rule it is. `Sequence` is a window whose query joins rows with each other; the loader
 /// says `Window` and the planner, which sees the joins, refines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
