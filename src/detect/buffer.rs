@@ -75,7 +75,9 @@ impl Buffer {
     }
 
     fn set(&mut self, rows: Rows) {
-        self.bytes = rows.bytes();
+        // Columns without rows still count some bytes; a buffer without rows must be at nothing, or
+        // keeping to a budget would never end.
+        self.bytes = if rows.is_empty() { 0 } else { rows.bytes() };
         self.sorted = rows;
     }
 
