@@ -28,7 +28,7 @@ use super::spill::DAY;
 use super::thin::Thinner;
 use super::window::Window;
 use crate::alert::{Alert, Severity, Status};
-use crate::event::Batch;
+use crate::event::{Batch, cluster_name};
 use crate::rules::{Catalog, Detection, Diagnostic, Kind};
 
 /// What to run and how.
@@ -351,7 +351,7 @@ impl Engine {
         for rule in &self.rules {
             let State::Baseline(baseline) = &rule.state else { continue };
             for (cluster, rows) in &baseline.muted {
-                let short = cluster.rsplit('/').next().unwrap_or(cluster);
+                let short = cluster_name(cluster);
                 let cluster = if short.is_empty() { "(no cluster)" } else { short };
                 notes.push(format!(
                     "{}: silent on {rows} first sightings while {cluster} is being learnt ({} days of log are needed)",

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::rows::Rows;
 use crate::alert::Object;
+use crate::event::cluster_name;
 use crate::event::value::to_json;
 use crate::rules::Detection;
 
@@ -46,7 +47,7 @@ impl Firing {
         let summary = rule.render_summary(|column| match value(column) {
             Value::Null => "(unknown)".into(),
             // A resource id is 150 characters; people know a cluster by its name.
-            Value::String(id) if column == "cluster" => id.rsplit('/').next().unwrap_or_default().into(),
+            Value::String(id) if column == "cluster" => cluster_name(&id).into(),
             Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
             other => plain(&other),
         });

@@ -12,6 +12,11 @@ pub struct RawBatch {
     pub bodies: Vec<Bytes>,
 }
 
+/// The name people know a cluster by: the last segment of its resource id.
+pub fn cluster_name(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}
+
 /// The identity of each row, in row order: equal for two copies of the same thing.
 ///
 /// For an audit event the hash of (cluster, audit id, stage); where there is no audit id, and for

@@ -11,5 +11,5 @@ pub mod json;
 pub mod schema;
 pub mod value;
 
-pub use batch::{Batch, RawBatch, RowIds};
+pub use batch::{Batch, RawBatch, RowIds, cluster_name};
 pub use counts::{Counts, Reject, RejectReason};

@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::decode::{Decoded, Decoder, Dedup, DedupError};
-use crate::event::{Batch, Counts, Reject};
+use crate::event::{Batch, Counts, Reject, cluster_name};
 use crate::source::files::{Chunk, FileProblem, FileStatus, Inputs, Reader, Sizes};
 
 /// Ids of events kept in memory to tell duplicates; the rest of a longer archive goes to temporary files.
@@ -81,8 +81,7 @@ impl Range {
 
 /// Whether `wanted` is the resource id or its last segment.
 fn names(id: &str, wanted: &str) -> bool {
-    let short = id.rsplit('/').next().unwrap_or(id);
-    id.eq_ignore_ascii_case(wanted) || short.eq_ignore_ascii_case(wanted)
+    id.eq_ignore_ascii_case(wanted) || cluster_name(id).eq_ignore_ascii_case(wanted)
 }
 
 /// What the caller sees of one chunk.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Cell, Column, Format, Printer, Table};
 use crate::alert::{Alert, Status};
 use crate::cli::terminal::{Style, Tint};
+use crate::event::cluster_name;
 
 /// The fields of an alert, in the order the contract gives.
 const FIELDS: [&str; 16] = [
@@ -80,7 +81,7 @@ fn cells(alert: &Alert) -> Vec<Cell> {
         Cell::tinted(time, Tint::Dim),
         Cell::tinted(alert.severity.as_str(), alert.severity),
         Cell::new(rule),
-        Cell::new(cluster.rsplit('/').next().unwrap_or(cluster)),
+        Cell::new(cluster_name(cluster)),
         Cell::new(&alert.summary),
         Cell::new(alert.count.to_string()),
     ]
