@@ -8,8 +8,10 @@ mod batch;
 mod counts;
 mod escape;
 pub mod json;
+mod position;
 pub mod schema;
 pub mod value;
 
 pub use batch::{Batch, RawBatch, RowIds, cluster_name};
 pub use counts::{Counts, Reject, RejectReason};
+pub use position::{Partition, Position, Span};
