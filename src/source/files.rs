@@ -8,6 +8,7 @@
 mod document;
 mod framing;
 mod inputs;
+mod live;
 mod order;
 mod reader;
 mod sniff;
@@ -26,6 +27,7 @@ use crate::event::RawBatch;
 
 pub use framing::{Framer, Sizes};
 pub use inputs::{InputError, InputFile, Inputs};
+pub use live::Files;
 pub use reader::{FileReader, Reader};
 
 /// What became of a file. Shown in the summary and in `--stats`.
