@@ -15,6 +15,7 @@
 
 pub mod alert;
 pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod event;
