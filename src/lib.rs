@@ -16,6 +16,7 @@
 pub mod alert;
 pub mod checkpoint;
 pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod event;

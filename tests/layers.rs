@@ -22,7 +22,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("decode", &["event"]),
     ("detect", &["event", "rules", "alert"]),
     ("pipeline", &["event", "alert", "rules", "source", "decode", "detect"]),
-    ("cli", &["event", "alert", "rules", "source", "decode", "detect", "pipeline"]),
+    ("config", &["alert", "rules", "identity", "store", "source", "sink", "telemetry"]),
+    (
+        "cli",
+        &["event", "alert", "rules", "source", "decode", "detect", "pipeline", "config", "sink", "telemetry"],
+    ),
 ];
 
 const MAX_LINES: usize = 500;
