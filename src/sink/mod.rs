@@ -1,13 +1,22 @@
 //! Where alerts go: Sentinel, email, webhooks, files. A [`Sink`] sends what it is given and says what
 //! became of each alert; when to send, how often to try and what to do with refusals is the delivery's.
 
+pub mod file;
+pub mod http;
+pub mod sentinel;
+pub mod webhook;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::alert::Alert;
 use crate::identity::{Auth, Secret};
+
+/// Microseconds since the epoch: time is a parameter.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// What became of one alert that was to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,1 @@
+//! Any alert becomes rows that fit, each alert in exactly one body.
