@@ -23,6 +23,8 @@ pub struct Catalog {
     pub lists: BTreeMap<String, Arc<List>>,
     /// The folder the detections came from; `None` for the compiled pack.
     pub origin: Option<PathBuf>,
+    /// The folder the lists came from; `None` for the compiled ones.
+    pub lists_origin: Option<PathBuf>,
 }
 
 /// The folder of lists inside a folder of detections.
@@ -50,7 +52,13 @@ impl Catalog {
         loader.lists(&lists);
         loader.detections(&detections);
         loader.catalog.origin = detections.root().map(Path::to_path_buf);
+        loader.catalog.lists_origin = lists.root().map(Path::to_path_buf);
         (loader.catalog, loader.problems)
+    }
+
+    /// The folders on disk that rules and lists were read from.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.origin.iter().chain(&self.lists_origin).cloned().collect()
     }
 
     /// The detections as files.

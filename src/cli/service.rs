@@ -1,0 +1,253 @@
+//! From a configuration to a running service: every part is opened, wired and, at the end, let go.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, clock, engine, terminal};
+use crate::archive;
+use crate::checkpoint::Checkpoints;
+use crate::config::{self, Config};
+use crate::detect::{Emission, EngineConfig};
+use crate::identity::TokenSource;
+use crate::outbox::{self, DeadLetters, Outbox, SinkRoute};
+use crate::pipeline::live::{Archive, Clock, Live, OpenSource, Parts, RuleSet, Settings};
+use crate::rules::{Diagnostic, Sources};
+use crate::sink::delivery::Delivery;
+use crate::sink::email::Email;
+use crate::sink::file::File;
+use crate::sink::http::Timeouts;
+use crate::sink::sentinel::{Sentinel, Target};
+use crate::sink::webhook::Webhook;
+use crate::sink::{self, Sink};
+use crate::source::Source;
+use crate::source::eventhubs::EventHubs;
+use crate::source::files::Files;
+use crate::store::{Environment, Store};
+use crate::telemetry::{Health, Metrics};
+
+/// Bytes of rows the archive may have waiting in memory and in unfinished files.
+const ARCHIVE_PENDING: u64 = 256 << 20;
+/// Without an archive a commit costs next to nothing.
+const COMMIT_EVERY: Duration = Duration::from_secs(5);
+/// Dead letters kept on disk.
+const DEAD_LETTERS: u64 = 1 << 30;
+/// What is left of a supervisor's ten seconds when everything is committed.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A service, ready to run.
+pub(super) struct Service {
+    pub metrics: Arc<Metrics>,
+    pub health: Health,
+    pub outbox: Outbox,
+    pub rules: Arc<RuleSet>,
+    parts: Parts,
+    sinks: Vec<Arc<dyn Sink>>,
+}
+
+/// Reads a configuration; every problem is printed.
+pub(super) fn configuration(path: &Path) -> anyhow::Result<Config> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment for the file")]
+    let variable = |name: &str| std::env::var(name).ok();
+    let config = Config::load(path, &variable).map_err(|problems| refuse(&problems))?;
+    for warning in &config.warnings {
+        terminal::say(&warning.to_string());
+    }
+    Ok(config)
+}
+
+fn refuse(problems: &[Diagnostic]) -> anyhow::Error {
+    for problem in problems {
+        terminal::say(&problem.to_string());
+    }
+    match problems.len() {
+        1 => anyhow!("the problem above must be solved first"),
+        n => anyhow!("the {n} problems above must be solved first"),
+    }
+}
+
+/// The rules as configured, compiled once to know that they can be.
+pub(super) fn rules(config: &Config, context: &Context) -> anyhow::Result<Arc<RuleSet>> {
+    let sources =
+        Sources { detections: context.global.detections.clone(), lists: context.global.lists.clone() };
+    engine::folders_exist(context)?;
+    let lateness = config.detect.allowed_lateness;
+    let settings = EngineConfig {
+        emission: Emission::First,
+        replayed: false,
+        lateness,
+        memory: config.detect.memory,
+        ..EngineConfig::default()
+    };
+    let of = config.clone();
+    let adjust = Box::new(move |catalog: &mut crate::rules::Catalog| {
+        let problems = of.check_rules(catalog);
+        of.detect.apply(catalog);
+        problems
+    });
+    let rules = RuleSet::load(sources, adjust, settings).map_err(|problems| refuse(&problems))?;
+    Ok(Arc::new(rules))
+}
+
+/// The sink a table `[[sink]]` describes.
+pub(super) async fn sink(config: &config::SinkConfig, clock: &Clock) -> anyhow::Result<Arc<dyn Sink>> {
+    let name = config.name.clone();
+    let failed = |reason: String| anyhow!("sink \"{}\": {reason}", config.name);
+    let timeouts = Timeouts::default();
+    Ok(match &config.kind {
+        sink::Config::Sentinel { endpoint, rule_id, stream, auth } => {
+            let tokens = TokenSource::open(auth).await.map_err(|e| failed(e.to_string()))?;
+            tracing::info!(sink = name, "signs in with {}", tokens.chosen());
+            let target = Target { endpoint, rule_id, stream };
+            Arc::new(Sentinel::new(name, target, tokens, timeouts, clock.clone()).map_err(failed)?)
+        }
+        sink::Config::Email { server, auth, from, to, digest } => Arc::new(
+            Email::open(name, server, auth, from, to, *digest, clock.clone()).await.map_err(failed)?,
+        ),
+        sink::Config::Webhook { url, shape, hmac } => Arc::new(
+            Webhook::new(name, url, *shape, hmac.clone(), timeouts, clock.clone()).map_err(failed)?,
+        ),
+        sink::Config::File { path } => Arc::new(File::new(name, path)),
+    })
+}
+
+/// The checkpoint store of a hub.
+pub(super) fn checkpoints(config: &Config) -> anyhow::Result<Checkpoints> {
+    let store = Store::open(&config.checkpoint, &Environment::read()).context("[checkpoint]")?;
+    Ok(match &config.source {
+        config::Source::EventHubs(hub) => {
+            Checkpoints::new(store, &hub.namespace, &hub.hub, &hub.consumer_group)
+        }
+        config::Source::Files { .. } => Checkpoints::new(store, "files", "followed", "aksentry"),
+    })
+}
+
+/// How a configured source is opened.
+fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics>, health: &Health) -> OpenSource {
+    match config.source.clone() {
+        config::Source::EventHubs(hub) => {
+            let (checkpoints, metrics, health) = (checkpoints.clone(), metrics.clone(), health.clone());
+            Box::new(move || {
+                let (hub, checkpoints) = (hub.clone(), checkpoints.clone());
+                let (metrics, health) = (metrics.clone(), health.clone());
+                Box::pin(async move {
+                    let source = EventHubs::open(hub, checkpoints, metrics, clock()).await?;
+                    Ok(Box::new(source) as Box<dyn Source>)
+                })
+            })
+        }
+        config::Source::Files { paths, follow } => {
+            let checkpoints = checkpoints.clone();
+            Box::new(move || {
+                let (paths, checkpoints) = (paths.clone(), checkpoints.clone());
+                Box::pin(async move {
+                    let files = if follow {
+                        Files::follow(paths, checkpoints, clock()).await?
+                    } else {
+                        Files::once(paths, clock())?
+                    };
+                    Ok(Box::new(files) as Box<dyn Source>)
+                })
+            })
+        }
+    }
+}
+
+impl Service {
+    /// Opens every part; `more` are sinks beside the configured ones.
+    pub async fn open(
+        config: &Config,
+        context: &Context,
+        more: Vec<Arc<dyn Sink>>,
+    ) -> anyhow::Result<Service> {
+        let clock = clock();
+        let rules = rules(config, context)?;
+        let metrics = Arc::new(Metrics::new());
+        let health = Health::new();
+        std::fs::create_dir_all(&config.state).with_context(|| {
+            format!("making the state folder {}; [state] dir says which", config.state.display())
+        })?;
+        let mut sinks = Vec::new();
+        let mut routes = Vec::new();
+        for configured in &config.sinks {
+            sinks.push(sink(configured, &clock).await?);
+            routes.push(SinkRoute { name: configured.name.clone(), min_severity: configured.min_severity });
+        }
+        for sink in more {
+            let min_severity = crate::alert::Severity::Informational;
+            routes.push(SinkRoute { name: sink.name().to_owned(), min_severity });
+            sinks.push(sink);
+        }
+        let kept = outbox::Config { max_bytes: config.outbox.max, ..outbox::Config::default() };
+        let outbox = Outbox::open(&config.state, kept, &routes, metrics.clone())?;
+        let dead_letters = DeadLetters::open(&config.state, DEAD_LETTERS, metrics.clone())?;
+        let checkpoints = checkpoints(config)?;
+        let follows = !matches!(config.source, config::Source::Files { follow: false, .. });
+        let replica = match &config.source {
+            config::Source::EventHubs(hub) => hub.replica.clone(),
+            config::Source::Files { .. } => "files".to_owned(),
+        };
+        let lease = match &config.source {
+            config::Source::EventHubs(hub) => hub.lease,
+            config::Source::Files { .. } => Duration::from_secs(10),
+        };
+        let archive = match &config.archive {
+            Some(archive) => Some(Archive {
+                store: Store::open(&archive.location, &Environment::read()).context("[archive]")?,
+                spool: config.state.join("spool"),
+                config: archive::Config { replica: replica.clone(), ..archive::Config::default() },
+            }),
+            None => None,
+        };
+        let lateness = config.detect.allowed_lateness.num_microseconds().unwrap_or(i64::MAX);
+        let settings = Settings {
+            replica,
+            commit_every: config.archive.as_ref().map_or(COMMIT_EVERY, |archive| archive.roll),
+            lateness,
+            lease,
+            archive_pending: ARCHIVE_PENDING,
+        };
+        let parts = Parts {
+            settings,
+            clock,
+            metrics: metrics.clone(),
+            health: health.clone(),
+            outbox: outbox.clone(),
+            dead_letters,
+            rules: rules.clone(),
+            source: open_source(config, &checkpoints, &metrics, &health),
+            archive,
+            checkpoints: follows.then_some(checkpoints),
+            finite: !follows,
+        };
+        Ok(Service { metrics, health, outbox, rules, parts, sinks })
+    }
+
+    /// Changes how the source is opened.
+    pub fn wrap_source(&mut self, wrap: impl FnOnce(OpenSource) -> OpenSource) {
+        let none: OpenSource = Box::new(|| Box::pin(std::future::pending()));
+        let inner = std::mem::replace(&mut self.parts.source, none);
+        self.parts.source = wrap(inner);
+    }
+
+    /// Runs until told to stop, or until a source that ends has ended and its alerts are delivered.
+    pub async fn run(self, stop: CancellationToken, reloads: mpsc::Receiver<()>) -> anyhow::Result<()> {
+        let finite = self.parts.finite;
+        let delivery = Delivery::start(self.outbox.clone(), self.sinks, self.metrics, self.parts.clock.clone());
+        let outcome = Live::new(self.parts, reloads).run(stop.clone()).await;
+        if finite && outcome.is_ok() && !stop.is_cancelled() {
+            // Nobody is in a hurry: a source that ended waits for its alerts, up to a minute.
+            delivery.drain(Duration::from_secs(60)).await;
+        } else {
+            delivery.drain(DRAIN).await;
+        }
+        if let Err(error) = outcome {
+            bail!("{error}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! The service from outside: the binary, a hub over AMQP, stand-ins over HTTP, real servers.
+//!
+//! A [`Scene`] is one folder, one hub and one Sentinel; replicas of the service are started in it with
+//! what a test changes of the configuration. What must come in the end is waited for, never slept for.
+
+mod stream;
+mod traffic;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use aksentry::hub::{Hub, Options};
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::support::sentinel::{RULE_ID, STREAM, Sentinel};
+
+const TOKEN: &str = "token-of-the-tests";
+const PARTITIONS: u16 = 4;
+/// Nothing takes longer than this unless it never comes.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A hub, a Sentinel, and a folder for state.
+pub struct Scene {
+    pub folder: TempDir,
+    pub hub: Hub,
+    pub sentinel: Sentinel,
+}
+
+impl Scene {
+    pub async fn new() -> Self {
+        // What a test opens itself needs the provider too; another test may have been faster.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let hub = Hub::start(Options { partitions: PARTITIONS, ..Options::default() }).await.unwrap();
+        Self { folder: TempDir::new().unwrap(), hub, sentinel: Sentinel::start(TOKEN, &[]).await }
+    }
+
+    /// Puts messages into the hub, one partition after the other.
+    pub fn publish(&self, messages: &[Bytes]) {
+        for message in messages {
+            self.hub.publish(None, message.clone());
+        }
+    }
+
+    /// The ids that `replay` gives for the same messages.
+    pub fn replayed(&self, messages: &[Bytes]) -> BTreeSet<String> {
+        let path = self.folder.path().join("messages.ndjson");
+        let lines: Vec<u8> = messages.iter().flat_map(|m| m.iter().copied().chain([b'\n'])).collect();
+        std::fs::write(&path, lines).unwrap();
+        let output = program().args(["replay", "--format", "ndjson"]).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| id(&serde_json::from_str(line).unwrap(), "id")).collect()
+    }
+
+    /// The configuration of one replica; `more` are tables behind the common ones.
+    pub fn configuration(&self, replica: &str, more: &str) -> String {
+        let folder = self.folder.path().display();
+        let (endpoint, sentinel) = (self.hub.endpoint(), self.sentinel.server.url(""));
+        format!(
+            r#"
+[source.eventhubs]
+namespace = "localhost"
+hub = "aks-audit"
+endpoint = "{endpoint}"
+auth = {{ kind = "connection-string", env = "TEST_HUB" }}
+replica = "{replica}"
+lease = "3s"
+[checkpoint]
+url = "file://{folder}/checkpoints"
+[state]
+dir = "{folder}/state-{replica}"
+[telemetry]
+listen = "127.0.0.1:0"
+[[sink]]
+type = "sentinel"
+endpoint = "{}"
+rule_id = "{RULE_ID}"
+stream = "{STREAM}"
+auth = {{ kind = "token", env = "TEST_SENTINEL" }}
+{more}
+"#,
+            sentinel.trim_end_matches('/')
+        )
+    }
+
+    /// Starts a replica with that configuration.
+    pub fn start(&self, replica: &str, configuration: &str) -> Service {
+        let path = self.folder.path().join(format!("{replica}.toml"));
+        std::fs::write(&path, configuration).unwrap();
+        Service::start(&path)
+    }
+
+    /// The ids that reached Sentinel.
+    pub fn delivered(&self) -> BTreeSet<String> {
+        self.sentinel.rows().into_keys().collect()
+    }
+}
+
+/// The program, with the pack of this repository.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aksentry"));
+    command.current_dir(crate::cli::ROOT);
+    command
+}
+
+pub fn id(object: &serde_json::Value, key: &str) -> String {
+    object[key].as_str().unwrap_or_else(|| panic!("no \"{key}\" in {object}")).to_owned()
+}
+
+/// A running replica; killed when dropped.
+pub struct Service {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    pub fn start(configuration: &Path) -> Self {
+        let mut child = program()
+            .args(["run", "--config"])
+            .arg(configuration)
+            .env("TEST_HUB", "Endpoint=sb://localhost/;SharedAccessKeyName=test;SharedAccessKey=dGVzdA==")
+            .env("TEST_SENTINEL", TOKEN)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (lines, into) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                into.lock().unwrap().push(line);
+            }
+        });
+        Self { child, log }
+    }
+
+    /// Everything it said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// As a crash would: nothing is finished.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn ended(&mut self) -> i32 {
+        let code = wait_for("the end of the service", || self.child.try_wait().unwrap(), || String::new());
+        code.code().unwrap_or(-1)
+    }
+
+    /// Tells it to stop; how long that took.
+    pub fn stop(mut self) -> (i32, Duration, String) {
+        let begun = Instant::now();
+        self.signal("-TERM");
+        let code = self.ended();
+        (code, begun.elapsed(), self.log())
+    }
+
+    /// Where its metrics are, once it said so.
+    pub fn telemetry(&self) -> String {
+        let address = || {
+            let log = self.log();
+            let at = log.find("telemetry\":\"").map(|at| at + "telemetry\":\"".len())?;
+            log[at..].split('"').next().map(str::to_owned)
+        };
+        wait_for("the address of its metrics", address, || self.log())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something is there; `why` is asked for an account when it never comes.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>, why: impl Fn() -> String) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come:\n{}", why());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits until exactly these ids are delivered.
+#[track_caller]
+pub fn wait_for_ids(scene: &Scene, wanted: &BTreeSet<String>, services: &[&Service]) {
+    let arrived = || wanted.is_subset(&scene.delivered()).then_some(());
+    let account = || {
+        let delivered = scene.delivered();
+        let missing: Vec<_> = wanted.difference(&delivered).collect();
+        let logs: Vec<String> = services.iter().map(|service| service.log()).collect();
+        format!("{} of {} missing: {missing:?}\n{}", missing.len(), wanted.len(), logs.join("\n---\n"))
+    };
+    wait_for("every alert", arrived, account);
+    let surplus: Vec<String> = scene.delivered().difference(wanted).cloned().collect();
+    assert!(surplus.is_empty(), "alerts that replay does not give: {surplus:?}");
+}
+
+/// A folder's path for a configuration.
+pub fn url(path: &Path) -> PathBuf {
+    PathBuf::from(format!("file://{}", path.display()))
+}
