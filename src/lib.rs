@@ -21,6 +21,7 @@ pub mod decode;
 pub mod detect;
 pub mod event;
 pub mod identity;
+pub mod outbox;
 pub mod pipeline;
 pub mod rules;
 pub mod sink;

@@ -21,11 +21,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("hub", &[]),
     ("decode", &["event"]),
     ("detect", &["event", "rules", "alert"]),
-    ("pipeline", &["event", "alert", "rules", "source", "decode", "detect"]),
-    ("config", &["alert", "rules", "identity", "store", "source", "sink", "telemetry"]),
+    (
+        "pipeline",
+        &[
+            "event", "alert", "rules", "source", "decode", "detect", "archive", "checkpoint", "outbox", "store",
+            "telemetry",
+        ],
+    ),
+    ("config", &["event", "alert", "rules", "identity", "store", "source", "sink", "telemetry"]),
     (
         "cli",
-        &["event", "alert", "rules", "source", "decode", "detect", "pipeline", "config", "sink", "telemetry"],
+        &[
+            "event", "alert", "rules", "identity", "store", "checkpoint", "source", "archive", "outbox", "sink",
+            "hub", "decode", "detect", "pipeline", "config", "telemetry",
+        ],
     ),
 ];
 
