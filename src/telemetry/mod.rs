@@ -1,6 +1,11 @@
 //! What a running service says of itself: metrics, health, logs.
 
+pub mod health;
+pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod samples;
+pub mod status;
 
+pub use health::Health;
 pub use metrics::Metrics;
