@@ -1,10 +1,13 @@
 //! Integration tests, one binary: the program seen from outside, and rules that hold for all of it.
 
 mod cli;
+mod deploy;
 mod docs;
 mod layers;
 mod pack;
 mod replay;
+mod sinks;
+mod support;
 mod thresholds;
 mod windows;
 mod wrong;
