@@ -3,12 +3,15 @@
 mod azurite;
 mod checkpoint;
 mod cli;
+mod deploy;
 mod docs;
 mod layers;
 mod pack;
 mod replay;
 mod support;
 mod store;
+mod sinks;
+mod support;
 mod thresholds;
 mod windows;
 mod wrong;

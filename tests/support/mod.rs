@@ -5,3 +5,7 @@
 pub mod azurite;
 pub mod servers;
 pub mod smtp;
+//! Services that tests talk to, over real connections on loopback.
+
+pub mod http;
+pub mod sentinel;

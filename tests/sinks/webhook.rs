@@ -1,0 +1,1 @@
+//! The webhook sink against a server that keeps what it gets.
