@@ -71,7 +71,7 @@ impl Demo {
 
         let format = context.global.format.unwrap_or(context.default_format());
         let style = if format == Format::Table { context.terminal.stdout } else { Default::default() };
-        let printed = Arc::new(Mutex::new(Alerts::new(super::output::stdout_shared(), format, style)));
+        let printed = Arc::new(Mutex::new(Alerts::new(super::output::shared_stdout(), format, style)));
         let printer = Arc::new(Printed { alerts: printed.clone() });
         let mut service = Service::open(&config, context, vec![printer]).await?;
         say(&format!("service   {} rules; archive and state in {}", service.rules.count(), folder.display()));
@@ -161,6 +161,10 @@ impl Source for Until {
             self.left = self.left.saturating_sub(received.raw.bodies.len() as u64);
         }
         Ok(incoming)
+    }
+
+    fn is_idle(&self, partition: &str) -> bool {
+        self.inner.is_idle(partition)
     }
 
     fn commits(&self) -> Arc<dyn Commit> {

@@ -16,6 +16,11 @@ use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Sources, closest
 
 /// The catalogue with all its problems.
 pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
+    Ok(Catalog::load(&sources(context)?))
+}
+
+/// Where rules and lists are, as the flags say; a folder that is not there is an error.
+pub(super) fn sources(context: &Context) -> anyhow::Result<Sources> {
     let global = &context.global;
     let folders =
         [("detections", &global.detections), ("queries", &global.queries), ("lists", &global.lists)];
@@ -26,8 +31,7 @@ pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic
             bail!("--{flag} {}: no such folder; check the path", folder.display());
         }
     }
-    let sources = Sources { detections: global.detections.clone(), lists: global.lists.clone() };
-    Ok(Catalog::load(&sources))
+    Ok(Sources { detections: global.detections.clone(), lists: global.lists.clone() })
 }
 
 /// The catalogue for a command that uses it; with `only`, those rules alone, and problems of others are

@@ -7,12 +7,15 @@
 mod args;
 mod check;
 mod coverage;
+mod demo;
 mod engine;
 mod hunt;
 mod output;
 mod progress;
 mod replay;
 mod rules;
+mod run;
+mod service;
 mod stats;
 mod summary;
 mod terminal;
@@ -60,6 +63,10 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole service at work on this machine, with the samples
+    Demo(demo::Demo),
+    /// Run the service: messages from a hub in, alerts to the configured sinks
+    Run(run::Run),
     /// Run the detections over archived logs and print their alerts
     Replay(replay::Replay),
     /// Run one SQL query over archived logs
@@ -91,6 +98,9 @@ enum Exit {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn main() -> ExitCode {
     let now = Utc::now();
+    // Of the two providers in the tree of dependencies none is the default; another one is already
+    // there only if somebody else installed it first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -101,6 +111,8 @@ pub fn main() -> ExitCode {
     };
     let context = Context { terminal: Terminal::detect(cli.global.quiet), global: cli.global, now };
     let result = match cli.command {
+        Command::Demo(command) => command.run(&context),
+        Command::Run(command) => command.run(&context),
         Command::Replay(command) => command.run(&context),
         Command::Hunt(command) => command.run(&context),
         Command::Check(command) => command.run(&context),
@@ -116,6 +128,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The wall clock for what runs long.
+#[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
+fn clock() -> crate::pipeline::live::Clock {
+    std::sync::Arc::new(|| Utc::now().timestamp_micros())
 }
 
 /// Whether somebody stopped reading our output, as `head` does.

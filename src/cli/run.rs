@@ -1,5 +1,6 @@
 //! `aksentry run`: the long-running service.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::service::{self, Service};
-use super::{Context, Exit};
+use super::{Context, Exit, clock};
 use crate::outbox::control;
 use crate::pipeline::live::RuleSet;
+use crate::telemetry::status::About;
 use crate::telemetry::{http, log};
 
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ const BURST: Duration = Duration::from_millis(500);
 impl Run {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let config = service::configuration(&self.config)?;
-        log::init(&config.telemetry.log, !context.terminal.stderr_is_terminal)
+        log::init(&config.telemetry.log, !std::io::stderr().is_terminal())
             .map_err(anyhow::Error::msg)
             .context("[telemetry] log")?;
         runtime()?.block_on(async {
@@ -38,20 +40,21 @@ impl Run {
             let service = Service::open(&config, context, Vec::new()).await?;
             let (reload, reloads) = mpsc::channel(1);
             let _watching = watch(service.rules.clone(), reload)?;
-            let telemetry =
-                http::serve(config.telemetry.listen, service.metrics.clone(), service.health.clone())
-                    .await
-                    .context("[telemetry] listen")?;
-            let socket = control::serve(service.outbox.clone(), &config.state);
+            let about = About { version: env!("CARGO_PKG_VERSION").into(), replica: service.replica().to_owned() };
+            let (metrics, health) = (service.metrics.clone(), service.health.clone());
+            let telemetry = http::serve(config.telemetry.listen, about, metrics, health).await?;
+            let (outbox, state) = (service.outbox.clone(), config.state.clone());
+            let socket = tokio::spawn(async move { control::serve(outbox, &state, clock()).await });
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 rules = service.rules.count(),
                 sinks = config.sinks.len(),
-                telemetry = %config.telemetry.listen,
+                telemetry = %telemetry.address(),
                 "aksentry runs"
             );
             let outcome = service.run(stop, reloads).await;
-            drop((telemetry, socket));
+            socket.abort();
+            telemetry.close().await;
             if outcome.is_ok() {
                 tracing::info!("aksentry ends; everything it took is committed");
             }

@@ -14,9 +14,10 @@ use crate::checkpoint::Checkpoints;
 use crate::config::{self, Config};
 use crate::detect::{Emission, EngineConfig};
 use crate::identity::TokenSource;
-use crate::outbox::{self, DeadLetters, Outbox, SinkRoute};
+use crate::outbox::dead_letters::{self, DeadLetters};
+use crate::outbox::{self, Outbox, SinkRoute};
 use crate::pipeline::live::{Archive, Clock, Live, OpenSource, Parts, RuleSet, Settings};
-use crate::rules::{Diagnostic, Sources};
+use crate::rules::Diagnostic;
 use crate::sink::delivery::Delivery;
 use crate::sink::email::Email;
 use crate::sink::file::File;
@@ -34,15 +35,13 @@ use crate::telemetry::{Health, Metrics};
 const ARCHIVE_PENDING: u64 = 256 << 20;
 /// Without an archive a commit costs next to nothing.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
-/// Dead letters kept on disk.
-const DEAD_LETTERS: u64 = 1 << 30;
 /// What is left of a supervisor's ten seconds when everything is committed.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// A service, ready to run.
 pub(super) struct Service {
     pub metrics: Arc<Metrics>,
-    pub health: Health,
+    pub health: Arc<Health>,
     pub outbox: Outbox,
     pub rules: Arc<RuleSet>,
     parts: Parts,
@@ -72,9 +71,7 @@ fn refuse(problems: &[Diagnostic]) -> anyhow::Error {
 
 /// The rules as configured, compiled once to know that they can be.
 pub(super) fn rules(config: &Config, context: &Context) -> anyhow::Result<Arc<RuleSet>> {
-    let sources =
-        Sources { detections: context.global.detections.clone(), lists: context.global.lists.clone() };
-    engine::folders_exist(context)?;
+    let sources = engine::sources(context)?;
     let lateness = config.detect.allowed_lateness;
     let settings = EngineConfig {
         emission: Emission::First,
@@ -127,7 +124,7 @@ pub(super) fn checkpoints(config: &Config) -> anyhow::Result<Checkpoints> {
 }
 
 /// How a configured source is opened.
-fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics>, health: &Health) -> OpenSource {
+fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics>, health: &Arc<Health>) -> OpenSource {
     match config.source.clone() {
         config::Source::EventHubs(hub) => {
             let (checkpoints, metrics, health) = (checkpoints.clone(), metrics.clone(), health.clone());
@@ -167,7 +164,7 @@ impl Service {
         let clock = clock();
         let rules = rules(config, context)?;
         let metrics = Arc::new(Metrics::new());
-        let health = Health::new();
+        let health = Arc::new(Health::default());
         std::fs::create_dir_all(&config.state).with_context(|| {
             format!("making the state folder {}; [state] dir says which", config.state.display())
         })?;
@@ -183,8 +180,9 @@ impl Service {
             sinks.push(sink);
         }
         let kept = outbox::Config { max_bytes: config.outbox.max, ..outbox::Config::default() };
-        let outbox = Outbox::open(&config.state, kept, &routes, metrics.clone())?;
-        let dead_letters = DeadLetters::open(&config.state, DEAD_LETTERS, metrics.clone())?;
+        let letters = config.state.join(outbox::DEAD_LETTERS);
+        let dead_letters = DeadLetters::open(&letters, dead_letters::DEFAULT_CAP, metrics.clone())?;
+        let outbox = Outbox::open(&config.state, kept, &routes, dead_letters.clone(), metrics.clone())?;
         let checkpoints = checkpoints(config)?;
         let follows = !matches!(config.source, config::Source::Files { follow: false, .. });
         let replica = match &config.source {
@@ -225,6 +223,11 @@ impl Service {
             finite: !follows,
         };
         Ok(Service { metrics, health, outbox, rules, parts, sinks })
+    }
+
+    /// The name under which partitions are owned.
+    pub fn replica(&self) -> &str {
+        &self.parts.settings.replica
     }
 
     /// Changes how the source is opened.

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod hunt;
+pub mod live;
 pub mod replay;
 mod stages;
 

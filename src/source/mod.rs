@@ -25,6 +25,8 @@ pub struct Received {
 /// What a source has to say.
 #[derive(Debug)]
 pub enum Incoming {
+    /// This process reads the partition from now on.
+    Owned(Partition),
     Messages(Received),
     /// The partition is read by somebody else now: what was not committed comes again there.
     Lost(Partition),
@@ -41,6 +43,10 @@ pub trait Source: Send {
     /// The next messages; `None` when there will never be more. Dropping the future loses nothing.
     /// Connections that break, links that die and servers that are away are the source's to get over.
     async fn next(&mut self) -> Result<Option<Incoming>, SourceError>;
+
+    /// Whether the partition is known to have nothing that was not handed over. Only what the source
+    /// was told says so; silence does not.
+    fn is_idle(&self, partition: &str) -> bool;
 
     fn commits(&self) -> Arc<dyn Commit>;
 

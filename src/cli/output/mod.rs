@@ -54,6 +54,11 @@ pub(super) fn stdout() -> impl Write {
     io::BufWriter::with_capacity(64 << 10, io::stdout().lock())
 }
 
+/// Standard output, buffered, for whoever writes from several threads.
+pub(super) fn shared_stdout() -> impl Write + Send {
+    io::BufWriter::with_capacity(64 << 10, io::stdout())
+}
+
 /// Writes items in one of the forms.
 pub(super) struct Printer<W: Write> {
     out: W,

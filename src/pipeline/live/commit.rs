@@ -37,7 +37,7 @@ pub struct Committer {
     pub archive: Option<Store>,
     pub commit: Arc<dyn Commit>,
     pub metrics: Arc<Metrics>,
-    pub health: Health,
+    pub health: Arc<Health>,
     pub control: mpsc::Sender<Control>,
 }
 
@@ -95,7 +95,7 @@ impl Committer {
                 Err(error) => {
                     tracing::error!(step = what, "not committed, trying again in {pause:?}: {error}");
                     self.metrics.commits.get_or_create(&Outcome { outcome: format!("{what}_failed") }).inc();
-                    self.health.set(what, Some(error.to_string()));
+                    self.health.set(what, Some(&error.to_string()));
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(AGAIN_AT_MOST);
                 }

@@ -25,7 +25,8 @@ use crate::archive::Writer;
 use crate::decode::{Decoded, Decoder, Dedup};
 use crate::detect::{Engine, Matcher, Scope, Watermarks};
 use crate::event::{Batch, Counts, Partition, Reject, Span};
-use crate::outbox::{DeadLetter, DeadLetters, Origin, Outbox};
+use crate::outbox::Outbox;
+use crate::outbox::dead_letters::{DeadLetter, DeadLetters, Origin};
 use crate::source::{Incoming, Received, Source, SourceError};
 use crate::telemetry::metrics::{self, Outcome, Queue, RuleSeverity};
 use crate::telemetry::{Health, Metrics};
@@ -63,7 +64,7 @@ pub struct Detect {
     pub clock: Clock,
     pub stop: CancellationToken,
     pub metrics: Arc<Metrics>,
-    pub health: Health,
+    pub health: Arc<Health>,
     pub outbox: Outbox,
     pub dead_letters: DeadLetters,
     pub archive: Option<Writer>,
@@ -130,6 +131,7 @@ impl Detect {
                 Next::Incoming(Ok(Some(Incoming::Messages(received)))) => {
                     self.messages(&mut state, received)?;
                 }
+                Next::Incoming(Ok(Some(Incoming::Owned(partition)))) => state.watermark.own(partition),
                 Next::Incoming(Ok(Some(Incoming::Lost(partition)))) => {
                     // Whoever reads it now begins at the last commit.
                     state.open.remove(&partition);
@@ -146,9 +148,9 @@ impl Detect {
                 }
                 Next::Tick => {}
             }
-            self.turn(&mut state)?;
+            self.turn(&mut state, source)?;
         }
-        self.advance(&mut state)?;
+        self.advance(&mut state, source)?;
         self.hand_on(&mut state)?;
         self.snapshot(true);
         Ok(())
@@ -207,10 +209,8 @@ impl Detect {
         state.decoder.recycle(batch);
         drop(room);
 
-        if let Some(latest) = counts.last_event {
-            state.watermark.note(&span.partition, latest, Instant::now());
-            state.latest = state.latest.max(latest);
-        }
+        state.watermark.note(&span.partition, counts.last_event);
+        state.latest = state.latest.max(counts.last_event.unwrap_or(i64::MIN));
         match state.open.get_mut(&span.partition) {
             Some(open) => open.last = span.last,
             None => {
@@ -222,10 +222,10 @@ impl Detect {
     }
 
     /// What is due now, whatever came.
-    fn turn(&mut self, state: &mut State) -> Result<(), Fault> {
+    fn turn(&mut self, state: &mut State, source: &dyn Source) -> Result<(), Fault> {
         if state.looked.elapsed() >= TICK {
             state.looked = Instant::now();
-            self.advance(state)?;
+            self.advance(state, source)?;
         }
         let waited = state.since.is_some_and(|since| since.elapsed() >= self.settings.commit_every);
         if state.committing.is_none() && (waited || self.over_limits()) {
@@ -242,13 +242,19 @@ impl Detect {
         Ok(())
     }
 
-    fn advance(&mut self, state: &mut State) -> Result<(), Fault> {
+    fn advance(&mut self, state: &mut State, source: &dyn Source) -> Result<(), Fault> {
+        state.watermark.look(|partition| source.is_idle(partition));
         if self.finite || !self.windows.leads() {
             return Ok(());
         }
         let Some(seen) = state.watermark.seen(Instant::now()) else { return Ok(()) };
-        let complete = seen.saturating_sub(self.settings.lateness);
-        let alerts = self.engine.advance(Watermarks { seen, complete });
+        let alerts = if state.watermark.is_all_seen() {
+            // Nothing is on its way that could be late.
+            self.engine.settle()
+        } else {
+            let complete = seen.saturating_sub(self.settings.lateness);
+            self.engine.advance(Watermarks { seen, complete })
+        };
         self.put(alerts)?;
         let horizon = state.latest.div_euclid(MICROS_PER_HOUR).saturating_sub(DEDUP_HOURS);
         state.dedup.forget(horizon);
@@ -350,9 +356,9 @@ impl Detect {
             }
         };
         let now = Instant::now();
-        for (partition, latest) in segment.marks {
-            state.watermark.note(&partition.into(), latest, now);
-            state.latest = state.latest.max(latest);
+        for (partition, mark) in segment.marks {
+            state.watermark.hear(partition.into(), mark, now);
+            state.latest = state.latest.max(mark.0.unwrap_or(i64::MIN));
         }
         for portion in segment.portions {
             match self.engine.absorb_encoded(&portion) {
@@ -438,7 +444,7 @@ impl Detect {
                 Err(error) => {
                     failed = true;
                     tracing::error!("trying again in {AGAIN:?}: {error}");
-                    self.health.set(what, Some(error.to_string()));
+                    self.health.set(what, Some(&error.to_string()));
                     self.health.tick("detect");
                     if self.stop.is_cancelled() {
                         return Err(Fault::Begin(error.to_string()));

@@ -10,13 +10,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::watermark::Mark;
+
 const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     version: u32,
-    /// Partition → latest event time, microseconds.
-    marks: BTreeMap<String, i64>,
+    /// How far each partition of the replica was.
+    marks: BTreeMap<String, Mark>,
 }
 
 /// What goes into the next segment.
@@ -28,7 +30,7 @@ pub struct Draft {
 /// A segment that was read.
 #[derive(Debug)]
 pub struct Segment {
-    pub marks: BTreeMap<String, i64>,
+    pub marks: BTreeMap<String, Mark>,
     pub portions: Vec<Bytes>,
 }
 
@@ -53,7 +55,7 @@ impl Draft {
     }
 
     /// The segment's bytes; the draft is empty afterwards.
-    pub fn take(&mut self, marks: BTreeMap<String, i64>) -> Bytes {
+    pub fn take(&mut self, marks: BTreeMap<String, Mark>) -> Bytes {
         let mut bytes = serde_json::to_vec(&Head { version: VERSION, marks }).unwrap_or_default();
         bytes.push(b'\n');
         bytes.append(&mut self.body);
@@ -99,10 +101,10 @@ mod tests {
         draft.push(b"one");
         draft.push(b"");
         draft.push(&[b'x'; 70_000]);
-        let bytes = draft.take(BTreeMap::from([("0".to_owned(), 17)]));
+        let bytes = draft.take(BTreeMap::from([("0".to_owned(), (Some(17), false))]));
         assert!(draft.is_empty());
         let read = Segment::read(bytes.clone()).unwrap();
-        assert_eq!(read.marks["0"], 17);
+        assert_eq!(read.marks["0"], (Some(17), false));
         assert_eq!(read.portions, [Bytes::from_static(b"one"), Bytes::new(), vec![b'x'; 70_000].into()]);
         for end in (0..bytes.len()).step_by(997).chain([bytes.len() - 1]) {
             let cut = Segment::read(bytes.slice(..end));

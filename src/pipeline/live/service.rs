@@ -20,7 +20,8 @@ use super::windows::Windows;
 use super::{Clock, Control, Settings};
 use crate::archive::{self, Writer};
 use crate::checkpoint::Checkpoints;
-use crate::outbox::{DeadLetters, Outbox};
+use crate::outbox::Outbox;
+use crate::outbox::dead_letters::DeadLetters;
 use crate::source::{Source, SourceError};
 use crate::store::Store;
 use crate::telemetry::{Health, Metrics};
@@ -41,7 +42,7 @@ pub struct Parts {
     pub settings: Settings,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    pub health: Health,
+    pub health: Arc<Health>,
     pub outbox: Outbox,
     pub dead_letters: DeadLetters,
     pub rules: Arc<RuleSet>,
@@ -103,7 +104,7 @@ impl Live {
                 pause = AGAIN;
             }
             tracing::error!("beginning again from the last commit in {pause:?}: {reason}");
-            self.parts.health.set("pipeline", Some(reason));
+            self.parts.health.set("pipeline", Some(&reason));
             let _ = tokio::time::timeout(pause, stop.cancelled()).await;
             if stop.is_cancelled() {
                 return Ok(());

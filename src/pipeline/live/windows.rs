@@ -1,7 +1,5 @@
 //! This replica's part in the evaluation of windows: the journal it writes, and what of whose rows is in.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::keeper::Applied;
@@ -79,8 +77,7 @@ impl Windows {
         if !self.journaled || (self.draft.is_empty() && self.leads()) {
             return None;
         }
-        let marks: BTreeMap<String, i64> =
-            watermark.marks().map(|(partition, latest)| (partition.to_string(), latest)).collect();
+        let marks = watermark.marks();
         if marks.is_empty() && self.draft.is_empty() {
             return None;
         }

@@ -239,6 +239,11 @@ impl Source for Files {
         }
     }
 
+    /// Files are looked at one after the other; when none has more, none has.
+    fn is_idle(&self, _partition: &str) -> bool {
+        self.follow && self.todo.is_empty() && self.looked.is_some()
+    }
+
     fn commits(&self) -> Arc<dyn Commit> {
         Arc::new(Marks(self.checkpoints.clone()))
     }

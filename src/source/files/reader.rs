@@ -39,8 +39,17 @@ impl FileReader {
     /// Opens a file and looks at its first bytes. The error is its status.
     pub fn open(path: &Path, sizes: Sizes) -> Result<Self, FileStatus> {
         let unreadable = |error: io::Error| FileStatus::Unreadable(reason(&error));
+        Self::over(File::open(path).map_err(unreadable)?, sizes)
+    }
+
+    /// Reads what lies in memory as if it were a file.
+    pub fn of_bytes(bytes: &'static [u8], sizes: Sizes) -> Result<Self, FileStatus> {
+        Self::over(bytes, sizes)
+    }
+
+    fn over(file: impl Read + Send + 'static, sizes: Sizes) -> Result<Self, FileStatus> {
+        let unreadable = |error: io::Error| FileStatus::Unreadable(reason(&error));
         let read = Arc::new(AtomicU64::new(0));
-        let file = File::open(path).map_err(unreadable)?;
         let mut file = Counted { inner: file, read: read.clone() };
         let mut magic = Vec::with_capacity(8);
         (&mut file).take(8).read_to_end(&mut magic).map_err(unreadable)?;
