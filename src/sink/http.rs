@@ -2,7 +2,7 @@
 //! that they ask for, and reasons a person can act on. A URL may hold a secret, so that no reason has more
 //! of it than the host, and what a server says is cleaned of secrets before it is quoted.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -109,7 +109,6 @@ pub async fn exchange(
 fn reason(error: &reqwest::Error, url: &Url, timeouts: Timeouts) -> String {
     let host = host(url);
     let cause = root(error);
-    let chain = chain(error);
     if error.is_timeout() && error.is_connect() {
         format!(
             "no connection to {host} within {} s: check firewall and proxy",
@@ -117,9 +116,9 @@ fn reason(error: &reqwest::Error, url: &Url, timeouts: Timeouts) -> String {
         )
     } else if error.is_timeout() {
         format!("no answer from {host} within {} s", timeouts.total.as_secs_f32())
-    } else if chain.contains("dns error") {
+    } else if causes(error).any(|cause| cause.to_string() == "dns error") {
         format!("the name {host} cannot be resolved: check it, and the DNS of this machine ({cause})")
-    } else if ["certificate", "tls", "handshake", "UnknownIssuer"].iter().any(|word| chain.contains(word)) {
+    } else if causes(error).any(is_tls) {
         format!("no trusted TLS connection to {host}: {cause}; SSL_CERT_FILE adds a private authority")
     } else if error.is_connect() {
         format!("cannot connect to {host}: {cause}")
@@ -128,25 +127,18 @@ fn reason(error: &reqwest::Error, url: &Url, timeouts: Timeouts) -> String {
     }
 }
 
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
 }
 
 fn root(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    text
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    // An I/O error hides what it is made of from its `source`.
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
 }
 
 /// No server makes us wait longer: it may be wrong about the date.

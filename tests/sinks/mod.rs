@@ -30,7 +30,10 @@ fn alert(id: &str) -> Alert {
         title: "One identity touched many secrets".to_owned(),
         severity: Severity::Critical,
         status: Status::Stable,
-        cluster: Some("/subscriptions/1/resourcegroups/rg/providers/microsoft.containerservice/managedclusters/shop".to_owned()),
+        cluster: Some(
+            "/subscriptions/1/resourcegroups/rg/providers/microsoft.containerservice/managedclusters/shop"
+                .to_owned(),
+        ),
         key: object(json!({"username": "alice@contoso.com"})),
         summary: "alice@contoso.com asked for 15 secrets".to_owned(),
         count: 15,

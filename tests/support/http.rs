@@ -40,7 +40,11 @@ impl Request {
 /// What becomes of a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    Status { code: u16, headers: Vec<(&'static str, String)>, body: String },
+    Status {
+        code: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
     /// No answer, ever.
     Hang,
     /// The connection is reset instead.
@@ -203,11 +207,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.reset.0.load(Ordering::SeqCst) {
             // Closed without lingering, a connection is reset.
             self.inner.set_zero_linger().unwrap();
