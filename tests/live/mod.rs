@@ -3,12 +3,15 @@
 //! A [`Scene`] is one folder, one hub and one Sentinel; replicas of the service are started in it with
 //! what a test changes of the configuration. What must come in the end is waited for, never slept for.
 
+mod crash;
+mod faults;
+mod replicas;
 mod stream;
 mod traffic;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -60,7 +63,7 @@ impl Scene {
     /// The configuration of one replica; `more` are tables behind the common ones.
     pub fn configuration(&self, replica: &str, more: &str) -> String {
         let folder = self.folder.path().display();
-        let (endpoint, sentinel) = (self.hub.endpoint(), self.sentinel.server.url(""));
+        let (endpoint, sentinel) = (self.hub.endpoint(), self.sentinel.url(""));
         format!(
             r#"
 [source.eventhubs]
@@ -215,7 +218,17 @@ pub fn wait_for_ids(scene: &Scene, wanted: &BTreeSet<String>, services: &[&Servi
     assert!(surplus.is_empty(), "alerts that replay does not give: {surplus:?}");
 }
 
-/// A folder's path for a configuration.
-pub fn url(path: &Path) -> PathBuf {
-    PathBuf::from(format!("file://{}", path.display()))
+/// What an address answers, in plain HTTP; empty if it does not.
+pub fn get(url: &str) -> String {
+    use std::io::{Read, Write};
+    let rest = url.trim_start_matches("http://");
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let answer = || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(host)?;
+        write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    answer().unwrap_or_default()
 }

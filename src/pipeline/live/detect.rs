@@ -24,11 +24,11 @@ use crate::alert::Alert;
 use crate::archive::Writer;
 use crate::decode::{Decoded, Decoder, Dedup};
 use crate::detect::{Engine, Matcher, Scope, Watermarks};
-use crate::event::{Batch, Counts, Partition, Reject, Span};
+use crate::event::{Batch, Partition, Reject, Span};
 use crate::outbox::Outbox;
 use crate::outbox::dead_letters::{DeadLetter, DeadLetters, Origin};
 use crate::source::{Incoming, Received, Source, SourceError};
-use crate::telemetry::metrics::{self, Outcome, Queue, RuleSeverity};
+use crate::telemetry::metrics::{self, RuleSeverity};
 use crate::telemetry::{Health, Metrics};
 
 /// Ids of events kept in memory to tell duplicates; the rest go to temporary files.
@@ -77,16 +77,16 @@ pub struct Detect {
 }
 
 /// What changes from batch to batch.
-struct State {
+pub(super) struct State {
     matcher: Arc<Matcher>,
     decoder: Decoder,
     dedup: Dedup,
     watermark: Watermark,
     /// What was processed and not handed on for commit.
     open: BTreeMap<Partition, Span>,
-    since: Option<Instant>,
+    pub since: Option<Instant>,
     /// A group with positions is on its way.
-    committing: Option<Instant>,
+    pub committing: Option<Instant>,
     passed_on: Instant,
     looked: Instant,
     figures: Instant,
@@ -452,50 +452,6 @@ impl Detect {
                     let stop = self.stop.clone();
                     let _ = self.handle.block_on(tokio::time::timeout(AGAIN, stop.cancelled()));
                 }
-            }
-        }
-    }
-
-    fn count(&self, counts: &Counts, received: i64) {
-        let add = |outcome: &str, n: u64| {
-            if n > 0 {
-                self.metrics.records.get_or_create(&Outcome { outcome: outcome.into() }).inc_by(n);
-            }
-        };
-        add("event", counts.events);
-        add("control_plane", counts.control_plane);
-        add("duplicate", counts.duplicates);
-        for (reason, n) in &counts.rejects {
-            add(reason.as_str(), *n);
-        }
-        self.metrics.truncated.inc_by(counts.truncated);
-        if let Some(latest) = counts.last_event {
-            let delay = received.saturating_sub(latest).max(0);
-            self.metrics.event_delay.0.observe(delay as f64 / 1e6);
-        }
-    }
-
-    fn figures(&mut self, state: &State) {
-        let bytes = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let queue = |queue| self.metrics.queue_bytes.get_or_create_owned(&Queue { queue });
-        queue("journal").set(bytes(self.windows.waiting()));
-        if let Some(archive) = &self.archive {
-            queue("archive").set(archive.pending_bytes() as i64);
-        }
-        let age = [state.since, state.committing].into_iter().flatten().map(|since| since.elapsed()).max();
-        self.metrics.commit_age_seconds.set(age.unwrap_or_default().as_secs_f64());
-        for usage in self.engine.usage() {
-            let rule = metrics::Rule { rule: usage.rule.to_owned() };
-            self.metrics.window_rows.get_or_create(&rule).set(bytes(usage.rows));
-            let seconds = self.metrics.rule_seconds.get_or_create_owned(&rule);
-            seconds.inc_by((usage.seconds - seconds.get()).max(0.0));
-        }
-        for (rule, failure) in self.engine.failures() {
-            let counter = self.metrics.rule_failures.get_or_create_owned(&metrics::Rule { rule: rule.clone() });
-            let more = failure.times.saturating_sub(counter.get());
-            if more > 0 {
-                tracing::error!(rule, times = more, "a rule failed and went on: {}", failure.reason);
-                counter.inc_by(more);
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod commit;
 mod detect;
+mod figures;
 mod keeper;
 mod reload;
 mod segment;
