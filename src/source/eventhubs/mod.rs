@@ -1,42 +1,178 @@
 //! Azure Event Hubs: partitions shared between replicas, receivers with a recovery of their own.
+//!
+//! ```text
+//! ownership ── leases in the checkpoint store ── starts and stops ──→ reader (one a partition) ──→ next()
+//!                                                                      ↑ reopen, lag
+//!                                               monitor ── $management ┘
+//! ```
+//!
+//! Nothing is skipped and nothing repeated by a connection that breaks; a partition that changes its reader
+//! goes on at the last commit. Sequence numbers are the order. The pipeline is left to slow reading down by
+//! keeping [`crate::source::Received::room`].
 
+mod budget;
+mod config;
+mod fault;
+mod gather;
+mod health;
+mod link;
+mod management;
+mod monitor;
+mod ownership;
+mod reader;
+mod shared;
+mod shares;
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::identity::Auth;
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-/// Where reading begins where no checkpoint exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Start {
-    #[default]
-    Earliest,
-    Latest,
-    /// Microseconds since the epoch.
-    Time(i64),
+use self::budget::Budget;
+use self::config::Backoff;
+use self::link::Link;
+use self::management::Management;
+use self::ownership::Ownership;
+use self::shared::Commits;
+use self::shared::Held;
+use self::shared::Shared;
+use super::Commit;
+use super::Incoming;
+use super::Source;
+use super::SourceError;
+use crate::checkpoint::Checkpoints;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics;
+
+pub use config::{Config, Start, Timing, Transport};
+pub use health::{Health, PartitionHealth};
+
+/// Microseconds since the epoch.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Batches between the readers and the pipeline. Few: while they wait, the next ones grow.
+const WAITING: usize = 8;
+/// For everything to stop and to be given back.
+const FAREWELL: Duration = Duration::from_secs(4);
+
+/// An event hub being read.
+pub struct EventHubs {
+    shared: Arc<Shared>,
+    incoming: mpsc::Receiver<Result<Incoming, SourceError>>,
+    ownership: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transport {
-    #[default]
-    Tcp,
-    WebSocket,
+impl EventHubs {
+    /// Connects, and begins to take partitions. Waits, with a log, for a hub that is away.
+    ///
+    /// # Errors
+    ///
+    /// What no waiting cures: a hub that does not exist, a sign-in that is refused, a host with no address.
+    pub async fn open(
+        config: Config,
+        checkpoints: Checkpoints,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Self, SourceError> {
+        let budget = Budget::new(config.prefetch_bytes);
+        let health = Arc::new(Health::new(config.timing.stall));
+        let link = Arc::new(Link::open(config).await?);
+        tracing::info!(
+            namespace = link.config.namespace,
+            hub = link.config.hub,
+            sign_in = link.who(),
+            "connecting to the event hub"
+        );
+        let management = Management::new(Arc::clone(&link));
+        let partitions = first_partitions(&link, &management).await?;
+        let (out, incoming) = mpsc::channel(WAITING);
+        let shared = Arc::new(Shared {
+            link,
+            management,
+            checkpoints,
+            metrics,
+            clock,
+            budget,
+            health,
+            held: Held::default(),
+            partitions: Mutex::new(partitions),
+            out,
+            proven: AtomicBool::new(false),
+            closing: CancellationToken::new(),
+        });
+        tokio::spawn(monitor::watch(Arc::clone(&shared)));
+        let ownership = tokio::spawn(Ownership::new(Arc::clone(&shared)).run());
+        Ok(Self { shared, incoming, ownership: Some(ownership) })
+    }
+
+    /// How each partition is doing; good for as long as anybody asks.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.shared.health)
+    }
 }
 
-/// What `[source.eventhubs]` says.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Fully qualified: `contoso.servicebus.windows.net`.
-    pub namespace: String,
-    pub hub: String,
-    pub consumer_group: String,
-    pub start: Start,
-    /// `amqp://127.0.0.1:5672`: plaintext for loopback only, which the configuration has made sure of.
-    pub endpoint: Option<String>,
-    pub transport: Transport,
-    pub auth: Auth,
-    /// Unique and, for a pod, stable: the name under which partitions are owned.
-    pub replica: String,
-    /// Bytes of messages that are taken ahead, all partitions together.
-    pub prefetch_bytes: usize,
-    /// A lease not renewed for this long is anybody's.
-    pub lease: Duration,
+async fn first_partitions(
+    link: &Link,
+    management: &Management,
+) -> Result<Vec<crate::event::Partition>, SourceError> {
+    let config = &link.config;
+    let mut backoff = Backoff::new(&config.timing);
+    loop {
+        match management.partitions().await {
+            Ok(partitions) => {
+                tracing::info!(partitions = partitions.len(), "connected to the event hub");
+                return Ok(partitions);
+            }
+            Err(fault) if fault.is_permanent() => return Err(SourceError(fault.text().to_owned())),
+            Err(fault) => {
+                let retry = backoff.delay();
+                tracing::warn!(
+                    namespace = config.namespace,
+                    hub = config.hub,
+                    endpoint = config.endpoint.as_deref(),
+                    error = fault.text(),
+                    ?retry,
+                    "the event hub cannot be reached yet"
+                );
+                sleep(retry).await;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for EventHubs {
+    async fn next(&mut self) -> Result<Option<Incoming>, SourceError> {
+        let incoming = self.incoming.recv().await.transpose();
+        let queue = metrics::Queue { queue: "source" };
+        let taken = i64::try_from(self.shared.budget.taken()).unwrap_or(i64::MAX);
+        self.shared.metrics.queue_bytes.get_or_create(&queue).set(taken);
+        incoming
+    }
+
+    fn commits(&self) -> Arc<dyn Commit> {
+        Arc::new(Commits(Arc::clone(&self.shared)))
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.shared.closing.cancel();
+        if let Some(ownership) = self.ownership.take()
+            && timeout(FAREWELL, ownership).await.is_err()
+        {
+            tracing::warn!("the event hub was left without saying goodbye");
+        }
+    }
+}
+
+impl Drop for EventHubs {
+    fn drop(&mut self) {
+        self.shared.closing.cancel();
+    }
 }

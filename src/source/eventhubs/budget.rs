@@ -1,0 +1,121 @@
+//! Bytes that may be under way at once: one half for those handed on and not given back, the other, shared
+//! by the partitions, for those that the service may send without being asked again.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+
+/// A permit stands for this many bytes, because permits are counted in 32 bits.
+const UNIT: usize = 1024;
+
+/// Messages the service sends ahead on one link.
+const LEAST_AHEAD: u32 = 10;
+const MOST_AHEAD: u32 = 300;
+
+/// Taken for the size of a message until some are seen: AKS sends many records in one.
+const ASSUMED: f64 = 64.0 * 1024.0;
+/// How much a new message changes the mean.
+const WEIGHT: f64 = 1.0 / 32.0;
+
+/// Room for messages of all partitions.
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    units: u32,
+    bytes: usize,
+    /// Partitions that share it.
+    readers: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Self {
+        let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
+        let bytes = bytes / 2;
+        let units = (bytes / UNIT).clamp(1, most);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        Self {
+            room: Arc::new(Semaphore::new(units as usize)),
+            units,
+            bytes: bytes.max(UNIT),
+            readers: AtomicUsize::new(0),
+        }
+    }
+
+    /// Waits until there is room. A batch larger than the whole budget takes all of it.
+    pub(super) async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
+        // Never closed, so always some.
+        Arc::clone(&self.room).acquire_many_owned(units).await.ok()
+    }
+
+    /// Bytes handed on and not given back.
+    pub(super) fn taken(&self) -> usize {
+        (self.units as usize).saturating_sub(self.room.available_permits()) * UNIT
+    }
+
+    pub(super) fn readers(&self, count: usize) {
+        self.readers.store(count, Ordering::Relaxed);
+    }
+
+    /// How many messages of this size a link may have ahead.
+    pub(super) fn ahead(&self, size: &Size) -> u32 {
+        let share = self.bytes as f64 / self.readers.load(Ordering::Relaxed).max(1) as f64;
+        ((share / size.mean.max(1.0)) as u32).clamp(LEAST_AHEAD, MOST_AHEAD)
+    }
+}
+
+/// The mean size of the last messages of a partition.
+#[derive(Debug, Clone)]
+pub(super) struct Size {
+    mean: f64,
+    known: bool,
+}
+
+impl Size {
+    pub(super) fn unknown() -> Self {
+        Self { mean: ASSUMED, known: false }
+    }
+
+    pub(super) fn see(&mut self, bytes: usize) {
+        let bytes = bytes as f64;
+        self.mean = if self.known { self.mean + (bytes - self.mean) * WEIGHT } else { bytes };
+        self.known = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn larger_messages_are_asked_for_in_smaller_numbers() {
+        let budget = Budget::new(32 << 20);
+        budget.readers(4);
+        let mut size = Size::unknown();
+        assert_eq!(budget.ahead(&size), 64);
+        size.see(200 * 1024);
+        assert_eq!(budget.ahead(&size), 20);
+        for _ in 0..500 {
+            size.see(2048);
+        }
+        assert_eq!(budget.ahead(&size), 300);
+        for _ in 0..500 {
+            size.see(1 << 20);
+        }
+        assert_eq!(budget.ahead(&size), 10);
+    }
+
+    #[tokio::test]
+    async fn a_batch_larger_than_everything_passes_alone() {
+        let budget = Budget::new(20 * UNIT);
+        let room = budget.take(100 * UNIT).await;
+        assert_eq!(budget.taken(), 10 * UNIT);
+        assert!(futures::FutureExt::now_or_never(budget.take(1)).is_none());
+        drop(room);
+        let room = budget.take(1).await;
+        assert_eq!(budget.taken(), UNIT);
+        drop(room);
+    }
+}
