@@ -12,6 +12,7 @@ use super::reader::Table;
 use crate::identity::Auth;
 use crate::source::eventhubs::Config;
 use crate::source::eventhubs::Start;
+use crate::source::eventhubs::Timing;
 use crate::source::eventhubs::Transport;
 
 const NOWHERE: Source = Source::Files { paths: Vec::new(), follow: false };
@@ -70,6 +71,7 @@ fn hub_of(table: &Table) -> Config {
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(32 << 20),
         lease: table.duration("lease", "2s", "10m").unwrap_or(Duration::from_secs(30)),
+        timing: Timing::default(),
     }
 }
 

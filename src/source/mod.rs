@@ -25,6 +25,8 @@ pub struct Received {
 /// What a source has to say.
 #[derive(Debug)]
 pub enum Incoming {
+    /// All partitions there are, whoever reads them; comes before everything else.
+    Partitions(Vec<Partition>),
     /// This process reads the partition from now on.
     Owned(Partition),
     Messages(Received),

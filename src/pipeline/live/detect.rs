@@ -131,11 +131,15 @@ impl Detect {
                 Next::Incoming(Ok(Some(Incoming::Messages(received)))) => {
                     self.messages(&mut state, received)?;
                 }
+                Next::Incoming(Ok(Some(Incoming::Partitions(all)))) => {
+                    let now = Instant::now();
+                    all.into_iter().for_each(|partition| state.watermark.expect(partition, now));
+                }
                 Next::Incoming(Ok(Some(Incoming::Owned(partition)))) => state.watermark.own(partition),
                 Next::Incoming(Ok(Some(Incoming::Lost(partition)))) => {
                     // Whoever reads it now begins at the last commit.
                     state.open.remove(&partition);
-                    state.watermark.forget(&partition);
+                    state.watermark.lose(&partition, Instant::now());
                 }
                 Next::Incoming(Ok(None)) => {
                     let alerts = self.engine.finish();

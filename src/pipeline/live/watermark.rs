@@ -54,9 +54,17 @@ impl Watermark {
         }
     }
 
-    /// The partition is not read by us any more; what others say of it counts when it comes.
-    pub fn forget(&mut self, partition: &str) {
-        self.known.remove(partition);
+    /// A partition that exists: somebody reads it or soon will, and until they are heard nothing is
+    /// concluded, for at most [`HEARSAY`].
+    pub fn expect(&mut self, partition: Partition, now: Instant) {
+        self.known.entry(partition).or_insert(Known { mark: (None, false), heard: Some(now) });
+    }
+
+    /// The partition is not read by us any more; somebody else goes on with it.
+    pub fn lose(&mut self, partition: &str, now: Instant) {
+        if let Some(known) = self.known.get_mut(partition) {
+            *known = Known { mark: (known.mark.0, false), heard: Some(now) };
+        }
     }
 
     /// Asks of each partition of ours whether the hub has nothing newer.
@@ -134,8 +142,13 @@ mod tests {
         assert_eq!(watermark.marks(), BTreeMap::from([("0".to_owned(), (Some(100), false))]));
         assert_eq!(watermark.seen(now), Some(40));
         assert_eq!(watermark.seen(now + HEARSAY), Some(100), "the other replica is silent");
-        watermark.forget("0");
-        watermark.hear(a, (Some(200), true), now);
-        assert_eq!(watermark.seen(now), Some(100));
+        watermark.lose("0", now);
+        watermark.hear(a, (Some(200), false), now);
+        watermark.hear(b, (Some(150), false), now);
+        assert_eq!(watermark.seen(now), Some(150), "what was ours is another's");
+        watermark.expect("2".into(), now);
+        watermark.hear("1".into(), (Some(180), false), now);
+        assert_eq!(watermark.seen(now), Some(150), "one that nobody reads yet");
+        assert_eq!(watermark.seen(now + HEARSAY), Some(200));
     }
 }

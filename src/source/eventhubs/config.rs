@@ -61,7 +61,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(30),
-            check: Duration::from_secs(10),
+            check: Duration::from_secs(5),
             stall: Duration::from_secs(20),
             first_retry: Duration::from_millis(100),
             last_retry: Duration::from_secs(30),

@@ -61,6 +61,11 @@ impl Health {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
+    /// Whether the hub said, after the last message, that there are no more.
+    pub fn is_idle(&self, partition: &str) -> bool {
+        self.lock().get(partition).is_some_and(|progress| progress.state().idle)
+    }
+
     pub(super) fn add(&self, partition: &Partition) -> Arc<Progress> {
         let progress = Arc::new(Progress::default());
         self.lock().insert(Arc::clone(partition), Arc::clone(&progress));
@@ -99,6 +104,8 @@ pub(super) struct State {
     pub(super) received: Option<i64>,
     pub(super) lag: Option<i64>,
     pub(super) stalled: bool,
+    /// The hub was asked after the last message and has nothing newer.
+    pub(super) idle: bool,
     pub(super) disconnected: Option<Instant>,
 }
 

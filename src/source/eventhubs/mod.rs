@@ -93,6 +93,8 @@ impl EventHubs {
         let management = Management::new(Arc::clone(&link));
         let partitions = first_partitions(&link, &management).await?;
         let (out, incoming) = mpsc::channel(WAITING);
+        // Cannot be full or closed yet.
+        let _ = out.try_send(Ok(Incoming::Partitions(partitions.clone())));
         let shared = Arc::new(Shared {
             link,
             management,
@@ -155,6 +157,10 @@ impl Source for EventHubs {
         let taken = i64::try_from(self.shared.budget.taken()).unwrap_or(i64::MAX);
         self.shared.metrics.queue_bytes.get_or_create(&queue).set(taken);
         incoming
+    }
+
+    fn is_idle(&self, partition: &str) -> bool {
+        self.shared.health.is_idle(partition)
     }
 
     fn commits(&self) -> Arc<dyn Commit> {

@@ -82,7 +82,11 @@ fn judge(
     let state = progress.state();
     let Some(seen) = state.seen else { return };
     let lag = extent.behind(seen);
-    progress.change(|state| state.lag = Some(lag));
+    progress.change(|state| {
+        state.lag = Some(lag);
+        // What came while the hub was asked is told by what was seen.
+        state.idle = lag == 0 && state.waiting.is_some() && state.seen == Some(seen);
+    });
     let label = metrics::Partition { partition: partition.to_string() };
     shared.metrics.lag.get_or_create(&label).set(lag);
     // The hub was made anew while the link stayed: connecting again notices.

@@ -143,6 +143,9 @@ impl Reader {
     }
 
     async fn read(&mut self) -> End {
+        let owned = Ok(Incoming::Owned(Partition::clone(&self.partition)));
+        // Fails where nobody listens any more, which reading finds out too.
+        let _ = self.shared.out.send(owned).await;
         let partition = Partition::clone(&self.partition);
         self.progress.change(|state| state.disconnected = Some(Instant::now()));
         loop {
@@ -306,6 +309,7 @@ impl Reader {
             state.seen = Some(last.sequence);
             state.received = Some(received);
             state.stalled = false;
+            state.idle = false;
         });
         if let Some(lag) = lag {
             self.lag.set(lag);
