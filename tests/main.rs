@@ -1,5 +1,6 @@
 //! Integration tests, one binary: the program seen from outside, and rules that hold for all of it.
 
+mod archive;
 mod azurite;
 mod checkpoint;
 mod cli;
