@@ -1,6 +1,10 @@
 //! Where alerts go: Sentinel, email, webhooks, files. A [`Sink`] sends what it is given and says what
 //! became of each alert; when to send, how often to try and what to do with refusals is the delivery's.
 
+mod backoff;
+mod breaker;
+pub mod delivery;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +12,9 @@ use async_trait::async_trait;
 
 use crate::alert::Alert;
 use crate::identity::{Auth, Secret};
+
+pub use backoff::Backoff;
+pub use delivery::{Delivery, Timing};
 
 /// What became of one alert that was to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
