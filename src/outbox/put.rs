@@ -17,6 +17,8 @@ use crate::telemetry::metrics::{Reason, RuleSeverity};
 const ID_BYTES: u64 = 160;
 /// Ids may take this part of the room that alerts may.
 const IDS_PART: u64 = 4;
+/// However little room there is, so many ids are remembered.
+const IDS_AT_LEAST: u64 = 1000;
 /// How many remembered ids one `put` looks at, beside as many as it adds, to forget the old ones.
 const PRUNE_STEP: usize = 256;
 /// What a `put` has done.
@@ -156,8 +158,8 @@ impl Outbox {
         let config = &self.inner.config;
         let remember = i64::try_from(config.remember.as_micros()).unwrap_or(i64::MAX);
         let before = now.saturating_sub(remember);
-        let mut surplus =
-            tables.number(tables::REMEMBERED)?.saturating_sub(config.max_bytes / IDS_PART / ID_BYTES);
+        let most = (config.max_bytes / IDS_PART / ID_BYTES).max(IDS_AT_LEAST);
+        let mut surplus = tables.number(tables::REMEMBERED)?.saturating_sub(most);
         let from = self.state().prune_from;
         let limit = PRUNE_STEP + put.new.len();
         let mut old = Vec::new();

@@ -107,6 +107,11 @@ impl Outbox {
         self.state().not_before.get(sink)?.values().min().copied()
     }
 
+    /// Makes what waits for its next try due now, as its sink answers again.
+    pub fn hasten(&self, sink: &str) {
+        self.state().not_before.remove(sink);
+    }
+
     /// Notes what became of alerts of a sink; durable when it returns. Those that have left the queue
     /// meanwhile are passed over.
     pub fn settle(&self, sink: &str, results: &[(Key, Settled)], now: i64) -> Result<(), OutboxError> {

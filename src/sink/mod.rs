@@ -1,6 +1,9 @@
 //! Where alerts go: Sentinel, email, webhooks, files. A [`Sink`] sends what it is given and says what
 //! became of each alert; when to send, how often to try and what to do with refusals is the delivery's.
 
+mod backoff;
+mod breaker;
+pub mod delivery;
 pub mod file;
 pub mod http;
 pub mod sentinel;
@@ -14,6 +17,9 @@ use async_trait::async_trait;
 
 use crate::alert::Alert;
 use crate::identity::{Auth, Secret};
+
+pub use backoff::Backoff;
+pub use delivery::{Delivery, Timing};
 
 /// Microseconds since the epoch: time is a parameter.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

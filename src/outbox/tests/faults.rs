@@ -53,7 +53,7 @@ fn puts_alerts_for_ever() {
     }
 }
 
-fn words(child: &mut Child) -> impl Iterator<Item = (String, String)> {
+fn words(child: &mut Child) -> impl Iterator<Item = (String, String)> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     lines.filter_map(|line| {
         // The test harness says something of its own before the first.
@@ -100,7 +100,7 @@ fn a_full_disk_is_an_error_that_says_so_and_passes() {
         };
     };
     assert!(error.contains("outbox.redb") && error.contains("there is no room: free some"), "{error}");
-    let stdin = child.stdin.as_mut().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
     for _ in 0..3 {
         stdin.write_all(b"again\n").unwrap();
         let (word, again) = words.next().unwrap();

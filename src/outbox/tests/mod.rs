@@ -229,13 +229,13 @@ fn more_ids_than_there_is_room_for_are_forgotten_and_counted() {
     let outbox = place.open_config(Config { max_bytes: 64 << 10, ..Config::default() });
     let shadow = |i: usize| Alert { status: Status::Shadow, ..high(&format!("{i}")) };
     for batch in 0..3 {
-        let alerts: Vec<Alert> = (batch * 100..batch * 100 + 100).map(shadow).collect();
-        assert_eq!(outbox.put(&alerts, NOW).unwrap(), 100);
+        let alerts: Vec<Alert> = (batch * 500..batch * 500 + 500).map(shadow).collect();
+        assert_eq!(outbox.put(&alerts, NOW).unwrap(), 500);
     }
-    assert_eq!(outbox.put(&[shadow(299)], NOW).unwrap(), 0);
+    assert_eq!(outbox.put(&[shadow(1499)], NOW).unwrap(), 0);
     assert_eq!(outbox.put(&[shadow(0)], NOW).unwrap(), 1, "the first are forgotten");
-    // 64 KiB are for 102 ids.
-    assert!(outbox.inner.metrics.render().contains("aksentry_dropped_total{reason=\"alert_ids\"} 199"));
+    // However little the room, a thousand are remembered.
+    assert!(outbox.inner.metrics.render().contains("aksentry_dropped_total{reason=\"alert_ids\"} 501"));
 }
 
 #[test]
