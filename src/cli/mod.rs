@@ -6,11 +6,13 @@
 
 mod args;
 mod check;
+mod config;
 mod coverage;
 mod demo;
 mod engine;
 mod hunt;
 mod output;
+mod probe;
 mod progress;
 mod replay;
 mod rules;
@@ -20,6 +22,7 @@ mod stats;
 mod summary;
 mod terminal;
 mod test;
+mod top;
 
 use std::io;
 use std::path::PathBuf;
@@ -77,6 +80,8 @@ enum Command {
     Test(test::Test),
     /// What the pack of detections holds
     Rules(rules::Rules),
+    /// Watch a running service in the terminal
+    Top(top::Top),
 }
 
 /// What a command gets beside its own arguments.
@@ -118,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
+        Command::Top(command) => command.run(&context),
     };
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
