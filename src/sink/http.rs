@@ -135,10 +135,13 @@ fn root(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
+/// An I/O error hides what it is made of, which may be another one, from its `source`.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    // An I/O error hides what it is made of from its `source`.
-    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
+    error.is::<rustls::Error>()
+        || error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(|inside| is_tls(inside))
 }
 
 /// No server makes us wait longer: it may be wrong about the date.
