@@ -167,6 +167,10 @@ impl Source for Until {
         self.inner.is_idle(partition)
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
+    }
+
     fn commits(&self) -> Arc<dyn Commit> {
         self.inner.commits()
     }

@@ -33,6 +33,8 @@ use crate::telemetry::{Health, Metrics};
 
 /// Bytes of rows the archive may have waiting in memory and in unfinished files.
 const ARCHIVE_PENDING: u64 = 256 << 20;
+/// Bytes at which a file of the archive is finished.
+const ARCHIVE_FILE: u64 = 128 << 20;
 /// Without an archive a commit costs next to nothing.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 /// What is left of a supervisor's ten seconds when everything is committed.
@@ -124,13 +126,13 @@ pub(super) fn checkpoints(config: &Config) -> anyhow::Result<Checkpoints> {
 }
 
 /// How a configured source is opened.
-fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics>, health: &Arc<Health>) -> OpenSource {
+fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics>) -> OpenSource {
     match config.source.clone() {
         config::Source::EventHubs(hub) => {
-            let (checkpoints, metrics, health) = (checkpoints.clone(), metrics.clone(), health.clone());
+            let (checkpoints, metrics) = (checkpoints.clone(), metrics.clone());
             Box::new(move || {
                 let (hub, checkpoints) = (hub.clone(), checkpoints.clone());
-                let (metrics, health) = (metrics.clone(), health.clone());
+                let metrics = metrics.clone();
                 Box::pin(async move {
                     let source = EventHubs::open(hub, checkpoints, metrics, clock()).await?;
                     Ok(Box::new(source) as Box<dyn Source>)
@@ -197,7 +199,7 @@ impl Service {
             Some(archive) => Some(Archive {
                 store: Store::open(&archive.location, &Environment::read()).context("[archive]")?,
                 spool: config.state.join("spool"),
-                config: archive::Config { replica: replica.clone(), ..archive::Config::default() },
+                config: archive::Config { max_file_bytes: ARCHIVE_FILE, replica: replica.clone() },
             }),
             None => None,
         };
@@ -217,7 +219,7 @@ impl Service {
             outbox: outbox.clone(),
             dead_letters,
             rules: rules.clone(),
-            source: open_source(config, &checkpoints, &metrics, &health),
+            source: open_source(config, &checkpoints, &metrics),
             archive,
             checkpoints: follows.then_some(checkpoints),
             finite: !follows,

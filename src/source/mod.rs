@@ -50,6 +50,9 @@ pub trait Source: Send {
     /// was told says so; silence does not.
     fn is_idle(&self, partition: &str) -> bool;
 
+    /// What keeps messages from coming, for a person; `None` where nothing does.
+    fn trouble(&self) -> Option<String>;
+
     fn commits(&self) -> Arc<dyn Commit>;
 
     /// Stops reading and hands partitions back, for somebody else to take at once.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::Control;
-use crate::archive::Finished;
+use crate::archive::{self, Finished};
 use crate::checkpoint::Journal;
 use crate::event::Span;
 use crate::source::Commit;
@@ -65,7 +65,7 @@ impl Committer {
         }
         if let Some(store) = &self.archive {
             for file in &group.files {
-                self.insist("archive", || file.publish(store)).await;
+                self.insist("archive", || archive::publish(file, store)).await;
                 self.metrics.archive_files.inc();
                 self.metrics.archive_bytes.inc_by(file.bytes);
                 self.metrics.archive_rows.inc_by(file.rows);

@@ -242,6 +242,7 @@ impl Detect {
         if state.figures.elapsed() >= FIGURES {
             state.figures = Instant::now();
             self.figures(state);
+            self.health.set("source", source.trouble().as_deref());
         }
         Ok(())
     }

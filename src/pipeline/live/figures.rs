@@ -31,6 +31,8 @@ impl Detect {
         if let Some(archive) = &self.archive {
             queue("archive").set(archive.pending_bytes() as i64);
         }
+        let full = self.outbox.full().then_some("the outbox is over its cap: low alerts become dead letters; see why sinks do not take them");
+        self.health.set("outbox_size", full);
         let age = [state.since, state.committing].into_iter().flatten().map(|since| since.elapsed()).max();
         self.metrics.commit_age_seconds.set(age.unwrap_or_default().as_secs_f64());
         for usage in self.engine.usage() {

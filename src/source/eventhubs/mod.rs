@@ -163,6 +163,10 @@ impl Source for EventHubs {
         self.shared.health.is_idle(partition)
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.shared.health.trouble()
+    }
+
     fn commits(&self) -> Arc<dyn Commit> {
         Arc::new(Commits(Arc::clone(&self.shared)))
     }

@@ -244,6 +244,11 @@ impl Source for Files {
         self.follow && self.todo.is_empty() && self.looked.is_some()
     }
 
+    /// A file that cannot be read is told in the log; the others go on.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     fn commits(&self) -> Arc<dyn Commit> {
         Arc::new(Marks(self.checkpoints.clone()))
     }
