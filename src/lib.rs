@@ -14,6 +14,7 @@
 //! live, in replay and as a hunt.
 
 pub mod alert;
+pub mod archive;
 pub mod checkpoint;
 pub mod cli;
 pub mod decode;

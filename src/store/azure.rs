@@ -303,6 +303,8 @@ impl Container {
         let Answer { code, status, reason, token } = Answer::read(error);
         let object = self.url(key);
         let (account, container) = (self.account.clone(), self.container.clone());
+        // Azurite's code for a wrong signature is what Azure says to a forbidden address.
+        let signature = reason.contains("failed to authenticate");
         match (code.as_deref(), status) {
             (Some("ContainerNotFound"), _) => {
                 StoreError::NoContainer { operation, object, container, account }
@@ -313,7 +315,10 @@ impl Container {
                 _,
             )
             | (None, Some(401)) => StoreError::SignIn { operation, object, account, reason },
-            (Some("AuthorizationFailure"), _) => StoreError::Network { operation, object, account, reason },
+            (Some("AuthorizationFailure"), _) if !signature => {
+                StoreError::Network { operation, object, account, reason }
+            }
+            (Some("AuthorizationFailure"), _) => StoreError::SignIn { operation, object, account, reason },
             (_, Some(403)) => StoreError::Forbidden { operation, object, container, account, reason },
             _ => StoreError::Failed { operation, object, reason },
         }

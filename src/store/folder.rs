@@ -89,15 +89,21 @@ impl Folder {
         let header =
             Header { aksentry: 1, etag: format!("{:032x}", fastrand::u128(..)), metadata: metadata.clone() };
         self.run("write", key, move |folder, path| {
+            let refused = || -> io::Result<bool> {
+                let there = if absent || wanted.is_some() { read_head(&path)? } else { None };
+                Ok(match &wanted {
+                    Some(etag) => there.is_none_or(|head| head.etag != *etag),
+                    None => absent && there.is_some(),
+                })
+            };
+            // Asked first without the lock, to spare those who lost a race the wait for the disk.
+            if refused()? {
+                return Ok(None);
+            }
             let first = serde_json::to_vec(&header)?;
             let temporary = folder.write_temporary(&[&first, b"\n", &content])?;
             let moved = folder.locked(|| {
-                let there = if absent || wanted.is_some() { read_head(&path)? } else { None };
-                let refused = match &wanted {
-                    Some(etag) => there.is_none_or(|head| head.etag != *etag),
-                    None => absent && there.is_some(),
-                };
-                if refused {
+                if refused()? {
                     return Ok(false);
                 }
                 folder.put_in_place(&temporary, &path).map(|()| true)
