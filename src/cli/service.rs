@@ -20,7 +20,7 @@ use crate::pipeline::live::{Archive, Clock, Live, OpenSource, Parts, RuleSet, Se
 use crate::rules::Diagnostic;
 use crate::sink::delivery::Delivery;
 use crate::sink::email::Email;
-use crate::sink::file::File;
+use crate::sink::file::AlertFile;
 use crate::sink::http::Timeouts;
 use crate::sink::sentinel::{Sentinel, Target};
 use crate::sink::webhook::Webhook;
@@ -110,7 +110,7 @@ pub(super) async fn sink(config: &config::SinkConfig, clock: &Clock) -> anyhow::
         sink::Config::Webhook { url, shape, hmac } => Arc::new(
             Webhook::new(name, url, *shape, hmac.clone(), timeouts, clock.clone()).map_err(failed)?,
         ),
-        sink::Config::File { path } => Arc::new(File::new(name, path)),
+        sink::Config::File { path } => Arc::new(AlertFile::new(name, path)),
     })
 }
 
@@ -200,6 +200,7 @@ impl Service {
                 store: Store::open(&archive.location, &Environment::read()).context("[archive]")?,
                 spool: config.state.join("spool"),
                 config: archive::Config { max_file_bytes: ARCHIVE_FILE, replica: replica.clone() },
+                retention: archive.retention,
             }),
             None => None,
         };

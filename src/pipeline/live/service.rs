@@ -35,6 +35,8 @@ pub struct Archive {
     /// Folder of files that are being written.
     pub spool: PathBuf,
     pub config: archive::Config,
+    /// Days older than this are removed.
+    pub retention: Option<Duration>,
 }
 
 /// What the service is made of.
@@ -64,8 +66,13 @@ pub enum LiveError {
     Unfinished(String),
 }
 
-/// How long the end may take, so that a supervisor's ten seconds are enough.
-const END: Duration = Duration::from_secs(6);
+/// How long each part of the end may take, so that a supervisor's ten seconds are enough: the last
+/// commit, giving the lease on windows back, closing the source. The delivery has what is left.
+const COMMIT: Duration = Duration::from_secs(4);
+const GIVE_BACK: Duration = Duration::from_secs(1);
+const CLOSE: Duration = Duration::from_secs(2);
+/// How often the archive is looked through for days past their retention.
+const SWEEP: Duration = Duration::from_secs(6 * 3600);
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 
@@ -73,6 +80,35 @@ const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 pub struct Live {
     parts: Parts,
     reloads: mpsc::Receiver<()>,
+}
+
+/// A task that ends with the value.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Removes days past their retention, now and then.
+fn sweep(parts: &Parts) -> impl Future<Output = ()> + Send + use<> {
+    let clock = parts.clock.clone();
+    let kept = parts.archive.as_ref().and_then(|archive| Some((archive.store.clone(), archive.retention?)));
+    async move {
+        let Some((store, retention)) = kept else { return };
+        let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+        loop {
+            match archive::expire(&store, clock().saturating_sub(retention)).await {
+                Ok(expired) if expired.files > 0 => {
+                    tracing::info!(files = expired.files, bytes = expired.bytes, "days past their retention removed");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!("days past their retention were not removed: {error}"),
+            }
+            tokio::time::sleep(SWEEP).await;
+        }
+    }
 }
 
 /// Tasks beside the detecting thread.
@@ -90,6 +126,7 @@ impl Live {
     /// Runs until told to stop or the source ends, beginning again from the last commit where it must.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), LiveError> {
         let mut pause = AGAIN;
+        let _sweeper = AbortOnDrop(tokio::spawn(sweep(&self.parts)));
         loop {
             let begun = tokio::time::Instant::now();
             let reason = match self.once(&stop).await {
@@ -184,7 +221,7 @@ impl Live {
         match ended {
             Ok((outcome, source)) => {
                 let finished = tasks.end().await;
-                let closed = tokio::time::timeout(END, source.close()).await;
+                let closed = tokio::time::timeout(CLOSE, source.close()).await;
                 outcome?;
                 if closed.is_err() {
                     tracing::warn!("the source did not close in time; its leases expire by themselves");
@@ -244,7 +281,7 @@ impl Tasks {
     /// Lets the last groups become durable, then gives the lease on windows back.
     async fn end(self) -> Result<(), Fault> {
         let abort = self.committer.abort_handle();
-        let committed = tokio::time::timeout(END, self.committer).await;
+        let committed = tokio::time::timeout(COMMIT, self.committer).await;
         abort.abort();
         if let Some((task, orders)) = self.keeper {
             let (done, released) = oneshot::channel();
@@ -253,7 +290,7 @@ impl Tasks {
                     let _ = released.await;
                 }
             };
-            if tokio::time::timeout(END / 3, given_back).await.is_err() {
+            if tokio::time::timeout(GIVE_BACK, given_back).await.is_err() {
                 task.abort();
             }
         }
