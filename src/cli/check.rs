@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::output::{Cell, Column, Format, Printer, Table, stdout};
+use super::output::{Format, Printer, Table, stdout};
 use super::probe::{self, Found};
 use super::{Context, Exit, config, engine, terminal};
 use crate::alert::Object;
@@ -49,7 +49,10 @@ impl Check {
             (&a.path, a.line, a.column, &a.message).cmp(&(&b.path, b.line, b.column, &b.message))
         });
         problems.dedup();
-        print(&problems, context).context("writing problems to standard output")?;
+        let mut report = Report::new(context)?;
+        for problem in &problems {
+            report.problem(problem).context("writing problems to standard output")?;
+        }
 
         let errors = problems.iter().filter(|p| p.level == Level::Error).count();
         let warnings = problems.len() - errors;
@@ -61,84 +64,74 @@ impl Check {
             ));
         }
         let silent = match config {
-            Some(config) if self.online => online(&config, context)?,
+            Some(config) if self.online => online(&config, &mut report)?,
             None if self.online => {
                 terminal::say("nothing was tried; correct the configuration first");
                 0
             }
             _ => 0,
         };
+        report.printer.finish()?;
         Ok(if errors + silent > 0 { Exit::Failed } else { Exit::Done })
     }
 }
 
 /// Tries what the configuration names; how much of it cannot be used.
-fn online(config: &Config, context: &Context) -> anyhow::Result<usize> {
+fn online(config: &Config, report: &mut Report) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.context("starting to try what the configuration names")?;
-    let mut out = stdout();
-    let lines = matches!(context.global.format, None | Some(Format::Table));
-    let fields = ["probe", "ok", "message"].map(str::to_owned).to_vec();
-    let format = if lines { Format::None } else { context.format()? };
     let mut failures = 0;
-    let mut found: Vec<(String, Found)> = Vec::new();
-    runtime.block_on(probe::run(probe::local(config), |name, result| {
-        failures += usize::from(result.is_err());
-        if lines {
-            writeln!(out, "{}", line(name, result))?;
-            out.flush()?;
-        } else {
-            found.push((name.to_owned(), result.clone()));
-        }
-        Ok(())
+    runtime.block_on(probe::run(probe::local(config), |name, found| {
+        failures += usize::from(found.is_err());
+        report.probe(name, found)
     }))?;
-    let mut printer = Printer::new(out, format, Table::new(Vec::new(), Default::default()), fields);
-    for (name, result) in &found {
-        let (Ok(message) | Err(message)) = result;
-        let item: Object =
-            [("probe", json!(name)), ("ok", json!(result.is_ok())), ("message", json!(message))]
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect();
-        printer.item(&item, Vec::new)?;
-    }
-    printer.finish()?;
     Ok(failures)
 }
 
-fn line(name: &str, found: &Found) -> String {
-    match found {
-        Ok(message) => format!("ok      {name}: {}", terminal::safe(message)),
-        Err(message) => format!("failed  {name}: {}", terminal::safe(message)),
-    }
+/// What was found, on standard output. A problem a line is the form editors and people know, so it is
+/// also that of a pipe; the other forms are for who asks for them.
+struct Report {
+    printer: Printer<Box<dyn Write>>,
+    lines: bool,
 }
 
-/// A problem a line is the form editors and people know, so it is also that of a pipe; the other forms
-/// are for who asks for them.
-fn print(problems: &[Diagnostic], context: &Context) -> anyhow::Result<()> {
-    let mut out = stdout();
-    if matches!(context.global.format, None | Some(Format::Table)) {
-        for problem in problems {
-            writeln!(out, "{problem}")?;
-        }
-        return Ok(out.flush()?);
+impl Report {
+    fn new(context: &Context) -> anyhow::Result<Self> {
+        let lines = matches!(context.global.format, None | Some(Format::Table));
+        let format = if lines { Format::None } else { context.format()? };
+        let fields = ["path", "line", "column", "probe", "level", "message"].map(str::to_owned).to_vec();
+        let table = Table::new(Vec::new(), Default::default());
+        Ok(Self { printer: Printer::new(Box::new(stdout()), format, table, fields), lines })
     }
-    let fields = ["path", "line", "column", "level", "message"].map(str::to_owned).to_vec();
-    let table = Table::new(vec![Column::text("problem")], Default::default());
-    let mut printer = Printer::new(out, context.format()?, table, fields);
-    for problem in problems {
+
+    fn problem(&mut self, problem: &Diagnostic) -> anyhow::Result<()> {
         let level = if problem.level == Level::Error { "error" } else { "warning" };
-        let item: Object = [
+        let item = [
             ("path", json!(problem.path.to_string_lossy())),
             ("line", json!(problem.line)),
             ("column", json!(problem.column)),
             ("level", json!(level)),
             ("message", json!(problem.message)),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-        printer.item(&item, || vec![Cell::new(problem.to_string())])?;
+        ];
+        self.print(&item, || problem.to_string())
     }
-    Ok(printer.finish()?)
+
+    fn probe(&mut self, name: &str, found: &Found) -> anyhow::Result<()> {
+        let (level, message) = match found {
+            Ok(message) => ("ok", message),
+            Err(message) => ("error", message),
+        };
+        let item = [("probe", json!(name)), ("level", json!(level)), ("message", json!(message))];
+        self.print(&item, || format!("{level:<7} {name}: {}", terminal::safe(message)))
+    }
+
+    fn print(&mut self, item: &[(&str, Value)], line: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.lines {
+            // Somebody waits for the next probe meanwhile.
+            let mut out = std::io::stdout().lock();
+            return Ok(writeln!(out, "{}", line())?);
+        }
+        let item: Object = item.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Ok(self.printer.item(&item, Vec::new)?)
+    }
 }

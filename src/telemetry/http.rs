@@ -193,7 +193,7 @@ mod tests {
         let (code, kind, text) = get(&server, "/status", "*/*").await;
         assert_eq!((code, kind.as_str()), (200, "application/json"));
         let status: Status = serde_json::from_str(&text).unwrap();
-        assert_eq!((status.version.as_str(), status.bytes, status.ready), ("1.2.3", 42.0, false));
+        assert_eq!((status.version.as_str(), status.bytes, status.ready), ("1.2.3", 42, false));
         assert!(get(&server, "/", "*/*").await.2.contains("/readyz"));
         assert_eq!(get(&server, "/secrets", "*/*").await.0, 404);
         server.close().await;

@@ -1,5 +1,7 @@
 //! What a running service says of itself: metrics, health, logs.
 
+#[cfg(test)]
+mod dashboard_tests;
 pub mod health;
 pub mod http;
 pub mod log;

@@ -30,6 +30,17 @@ impl Samples {
         self.named(name).fold(0.0, |sum, sample| sum + sample.value)
     }
 
+    /// [`Samples::sum`] of what is whole and not negative.
+    pub fn count(&self, name: &str) -> u64 {
+        // Saturates; counters are far from the end of either type.
+        self.sum(name) as u64
+    }
+
+    /// [`Samples::by`] of what is whole and not negative.
+    pub fn counts(&self, name: &str, label: &str) -> BTreeMap<String, u64> {
+        self.by(name, label).into_iter().map(|(label, value)| (label, value as u64)).collect()
+    }
+
     /// Sums by the value of one label.
     pub fn by(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
@@ -97,6 +108,7 @@ mod tests {
         let samples = Samples::parse(&metrics.render());
         assert_eq!(samples.sum("aksentry_messages_total"), 7.0);
         assert_eq!(samples.by("aksentry_messages_total", "partition").get("1"), Some(&4.0));
+        assert_eq!(samples.count("aksentry_messages_total"), 7);
         assert_eq!(samples.sum("aksentry_commit_age_seconds"), 1.5);
         assert_eq!(samples.by("aksentry_alerts_total", "rule").keys().collect::<Vec<_>>(), ["pod-exec"]);
         assert_eq!(samples.by("aksentry_event_delay_seconds_bucket", "le").get("+Inf"), Some(&1.0));

@@ -23,7 +23,7 @@ pub(super) struct Snapshot {
     pub event_delay_seconds: Quantiles,
     /// From the arrival of an alert's message to its acknowledgement by a sink.
     pub alert_delay_seconds: Quantiles,
-    pub queue_bytes: BTreeMap<String, f64>,
+    pub queue_bytes: BTreeMap<String, u64>,
     pub rule_seconds: BTreeMap<String, f64>,
 }
 
@@ -114,14 +114,15 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 fn snapshot(status: Status, samples: &Samples, at: Instant, before: Option<&Snapshot>) -> Snapshot {
-    let rate = |now: f64, then: fn(&Status) -> f64| {
+    let rate = |now: u64, then: fn(&Status) -> u64| {
         let Some(before) = before else { return 0.0 };
         let seconds = at.saturating_duration_since(before.at).as_secs_f64();
         // Counters that went back belong to a service that was started again.
-        if seconds > 0.0 { ((now - then(&before.status)) / seconds).max(0.0) } else { 0.0 }
+        let more = now.saturating_sub(then(&before.status));
+        if seconds > 0.0 { more as f64 / seconds } else { 0.0 }
     };
     let records = |status: &Status| status.records.values().sum();
-    let events = |status: &Status| status.records.get("event").copied().unwrap_or(0.0);
+    let events = |status: &Status| status.records.get("event").copied().unwrap_or(0);
     let per_second = Rates {
         messages: rate(status.messages, |s| s.messages),
         bytes: rate(status.bytes, |s| s.bytes),
@@ -134,7 +135,7 @@ fn snapshot(status: Status, samples: &Samples, at: Instant, before: Option<&Snap
         per_second,
         event_delay_seconds: quantiles(samples, "aksentry_event_delay_seconds_bucket"),
         alert_delay_seconds: quantiles(samples, "aksentry_alert_delay_seconds_bucket"),
-        queue_bytes: samples.by("aksentry_queue_bytes", "queue"),
+        queue_bytes: samples.counts("aksentry_queue_bytes", "queue"),
         rule_seconds: samples.by("aksentry_rule_seconds_total", "rule"),
         status,
     }

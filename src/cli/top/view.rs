@@ -75,12 +75,13 @@ fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
     if !status.replica.is_empty() {
         head = head.then(format!("  {}", status.replica));
     }
-    head = head.then(format!("  up {}  {address}  ", span(status.uptime_seconds)));
+    head = head.then(format!("  up {}  ", span(status.uptime_seconds)));
     let head = match (lost, status.ready) {
         (Some(_), _) => head.tinted(Tint::Critical, " LOST "),
         (None, true) => head.tinted(Tint::Low, "ready"),
         (None, false) => head.tinted(Tint::High, "NOT READY"),
     };
+    let head = head.then(format!("  {address}"));
     let mut lines = vec![head];
     if let Some(lost) = lost {
         lines.push(Line::default().tinted(Tint::High, format!("  {lost}")));
@@ -92,8 +93,9 @@ fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
 
 fn numbers(snapshot: &Snapshot) -> Vec<Line> {
     let (status, rates) = (&snapshot.status, &snapshot.per_second);
-    let rate =
-        |value: f64| if value < 10.0 { format!("{value:.1}/s") } else { format!("{}/s", count(value)) };
+    let rate = |value: f64| {
+        if value < 10.0 { format!("{value:.1}/s") } else { format!("{}/s", count(value.round() as u64)) }
+    };
     let cell = |name: &str, value: String| format!("{name:<12}{value:>12}   ");
     let delay = |quantiles: &Quantiles| match (quantiles.p50, quantiles.p99) {
         (Some(p50), Some(p99)) => format!("half within {}, 99 % within {}", span(p50), span(p99)),
@@ -110,11 +112,14 @@ fn numbers(snapshot: &Snapshot) -> Vec<Line> {
             .then(cell("since start", count(status.alerts))),
         Line::new(cell("commit age", age(status.commit_age_seconds)))
             .then(cell("window rows", count(status.window_rows)))
-            .then(cell("outbox", bytes(status.outbox_bytes))),
+            .then(cell("outbox", bytes(status.outbox_bytes as f64))),
     ];
     if !snapshot.queue_bytes.is_empty() {
-        let queues: Vec<String> =
-            snapshot.queue_bytes.iter().map(|(queue, size)| format!("{queue} {}", bytes(*size))).collect();
+        let queues: Vec<String> = snapshot
+            .queue_bytes
+            .iter()
+            .map(|(queue, size)| format!("{queue} {}", bytes(*size as f64)))
+            .collect();
         lines.push(Line::new(format!("queues      {}", queues.join(", "))));
     }
     lines.push(Line::new(format!("event delay {}", delay(&snapshot.event_delay_seconds))));
@@ -124,10 +129,10 @@ fn numbers(snapshot: &Snapshot) -> Vec<Line> {
 
 fn partitions(snapshot: &Snapshot) -> Vec<Line> {
     let partitions = &snapshot.status.partitions;
-    let longest = partitions.iter().fold(0.0, |longest: f64, partition| longest.max(partition.lag));
+    let longest = partitions.iter().map(|partition| partition.lag).max().unwrap_or(0);
     let mut lines = Vec::new();
     for partition in partitions {
-        let share = if longest > 0.0 { partition.lag / longest } else { 0.0 };
+        let share = if longest > 0 { partition.lag as f64 / longest as f64 } else { 0.0 };
         let full = ((share * BAR as f64).ceil() as usize).min(BAR);
         let name = fit(&partition.partition, 12);
         let line =
@@ -145,7 +150,7 @@ fn partitions(snapshot: &Snapshot) -> Vec<Line> {
 fn sinks(snapshot: &Snapshot) -> Vec<Line> {
     let mut lines = Vec::new();
     for sink in &snapshot.status.sinks {
-        let oldest = if sink.waiting > 0.0 { span(sink.oldest_seconds) } else { "-".to_owned() };
+        let oldest = if sink.waiting > 0 { span(sink.oldest_seconds) } else { "-".to_owned() };
         let line = Line::new(format!(
             "{}{:>9}{:>10}{:>11}{:>9}{:>9}  ",
             fit(&sink.sink, 16),
@@ -192,10 +197,10 @@ fn given_up(snapshot: &Snapshot) -> Vec<Line> {
     let status = &snapshot.status;
     let good = ["event", "control_plane", "duplicate"];
     let rejects = status.records.iter().filter(|(name, _)| !good.contains(&name.as_str()));
-    let block = |title: &str, tint: Tint, items: Vec<(&String, &f64)>| {
+    let block = |title: &str, tint: Tint, items: Vec<(&String, &u64)>| {
         let items: Vec<String> = items
             .into_iter()
-            .filter(|(_, number)| **number > 0.0)
+            .filter(|(_, number)| **number > 0)
             .map(|(reason, number)| format!("{reason} {}", count(*number)))
             .collect();
         let line = Line::head(format!("{title:<14}")).tinted(tint, items.join(", "));
@@ -230,11 +235,11 @@ fn fit(text: &str, width: usize) -> String {
 }
 
 /// A whole number with its thousands apart.
-fn count(value: f64) -> String {
-    let digits = format!("{value:.0}");
+fn count(value: u64) -> String {
+    let digits = value.to_string();
     let mut text = String::new();
     for (at, c) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 && !text.ends_with('-') {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
             text.push(',');
         }
         text.push(c);

@@ -60,7 +60,7 @@ fn shown(snapshot: &Snapshot, lost: Option<&str>, width: Option<usize>) -> Vec<S
 async fn everything_that_matters_is_there() {
     let text = shown(&troubled().await, None, None).join("\n");
     let expected = "\
-aksentry 1.2.3  aksentry-0  up 3 h 12 min  http://x:9464  NOT READY
+aksentry 1.2.3  aksentry-0  up 3 h 12 min  NOT READY  http://x:9464
   partition 1: stalled since 08:00
 
 messages         1,204/s   records            0.0/s   events             0.0/s
@@ -99,8 +99,8 @@ async fn a_narrow_terminal_cuts_and_a_lost_service_is_said() {
 
 #[test]
 fn numbers_as_people_read_them() {
-    let counts = [0.0, 999.0, 1000.0, 1_234_567.0, -5000.0].map(count);
-    assert_eq!(counts, ["0", "999", "1,000", "1,234,567", "-5,000"]);
+    let counts = [0, 999, 1000, 1_234_567].map(count);
+    assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
     assert_eq!([0.0, 1023.0, 1536.0, 5e6, 5e8].map(bytes), ["0 B", "1023 B", "1.5 KB", "4.8 MB", "477 MB"]);
     let spans = [0.0, 0.0415, 1.0, 45.0, 600.0, 7260.0, 259_200.0].map(span);
     assert_eq!(spans, ["0 s", "42 ms", "1.0 s", "45 s", "10 min", "2 h 1 min", "3 d 0 h"]);
