@@ -1,6 +1,8 @@
 //! Where alerts go: Sentinel, email, webhooks, files. A [`Sink`] sends what it is given and says what
 //! became of each alert; when to send, how often to try and what to do with refusals is the delivery's.
 
+pub mod email;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
