@@ -8,6 +8,7 @@ pub mod file;
 pub mod http;
 pub mod sentinel;
 pub mod webhook;
+pub mod email;
 
 use std::path::PathBuf;
 use std::sync::Arc;
