@@ -13,7 +13,6 @@ pub(super) fn load(path: &Path) -> Result<Config, Vec<Problem>> {
 }
 
 /// [`load`] for a command that goes on with it: problems are printed, all of them, and refused.
-#[expect(dead_code, reason = "for the commands of the service, which are wired next")]
 pub(super) fn open(path: &Path) -> anyhow::Result<Config> {
     let problems = match load(path) {
         Ok(config) => {

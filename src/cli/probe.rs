@@ -8,9 +8,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
+use super::{clock, service};
 use crate::config::{Config, Source};
 use crate::sink;
+use crate::source::eventhubs::EventHubs;
 use crate::source::files::Inputs;
+use crate::store::{Environment, Store};
 
 /// Who has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +50,35 @@ pub(super) fn local(config: &Config) -> Vec<Probe> {
         {
             let path = path.clone();
             probes.push(Probe::new(format!("sink {}", sink.name), async move { appendable(&path) }));
+        }
+    }
+    probes
+}
+
+/// What needs a network: hub, stores, sinks.
+pub(super) fn remote(config: &Config) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    if let Source::EventHubs(hub) = config.source.clone() {
+        probes.push(Probe::new(format!("hub {}/{}", hub.namespace, hub.hub), async move {
+            let partitions = EventHubs::probe(hub).await.map_err(|error| error.to_string())?;
+            Ok(format!("answers, {partitions} partitions"))
+        }));
+    }
+    let archive = config.archive.as_ref().map(|archive| ("archive", archive.location.clone()));
+    for (name, location) in [("checkpoint", config.checkpoint.clone())].into_iter().chain(archive) {
+        probes.push(Probe::new(format!("{name} {location}"), async move {
+            let store = Store::open(&location, &Environment::read()).map_err(|error| error.to_string())?;
+            store.probe().await.map_err(|error| error.to_string())?;
+            Ok("can be read".to_owned())
+        }));
+    }
+    for sink in config.sinks.clone() {
+        let is_file = matches!(sink.kind, sink::Config::File { .. });
+        if !is_file {
+            probes.push(Probe::new(format!("sink {}", sink.name), async move {
+                let opened = service::sink(&sink, &clock()).await.map_err(|error| format!("{error:#}"))?;
+                opened.probe().await
+            }));
         }
     }
     probes

@@ -12,8 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::service::{self, Service};
-use super::{Context, Exit, clock};
+use super::service::Service;
+use super::{Context, Exit, clock, config};
 use crate::outbox::control;
 use crate::pipeline::live::RuleSet;
 use crate::telemetry::status::About;
@@ -31,7 +31,7 @@ const BURST: Duration = Duration::from_millis(500);
 
 impl Run {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let config = service::configuration(&self.config)?;
+        let config = config::open(&self.config)?;
         log::init(&config.telemetry.log, !std::io::stderr().is_terminal())
             .map_err(anyhow::Error::msg)
             .context("[telemetry] log")?;

@@ -1,6 +1,5 @@
 //! From a configuration to a running service: every part is opened, wired and, at the end, let go.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::outbox::{self, Outbox, SinkRoute};
 use crate::pipeline::live::{Archive, Clock, Live, OpenSource, Parts, RuleSet, Settings};
 use crate::rules::Diagnostic;
 use crate::sink::delivery::Delivery;
-use crate::sink::email::Email;
+use crate::sink::email::{self, Email};
 use crate::sink::file::AlertFile;
 use crate::sink::http::Timeouts;
 use crate::sink::sentinel::{Sentinel, Target};
@@ -48,17 +47,6 @@ pub(super) struct Service {
     pub rules: Arc<RuleSet>,
     parts: Parts,
     sinks: Vec<Arc<dyn Sink>>,
-}
-
-/// Reads a configuration; every problem is printed.
-pub(super) fn configuration(path: &Path) -> anyhow::Result<Config> {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment for the file")]
-    let variable = |name: &str| std::env::var(name).ok();
-    let config = Config::load(path, &variable).map_err(|problems| refuse(&problems))?;
-    for warning in &config.warnings {
-        terminal::say(&warning.to_string());
-    }
-    Ok(config)
 }
 
 fn refuse(problems: &[Diagnostic]) -> anyhow::Error {
@@ -104,9 +92,17 @@ pub(super) async fn sink(config: &config::SinkConfig, clock: &Clock) -> anyhow::
             let target = Target { endpoint, rule_id, stream };
             Arc::new(Sentinel::new(name, target, tokens, timeouts, clock.clone()).map_err(failed)?)
         }
-        sink::Config::Email { server, auth, from, to, digest } => Arc::new(
-            Email::open(name, server, auth, from, to, *digest, clock.clone()).await.map_err(failed)?,
-        ),
+        sink::Config::Email { server, auth, from, to, digest } => {
+            let settings = email::Settings {
+                server: server.clone(),
+                auth: auth.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                digest: *digest,
+            };
+            let opened = Email::open(name, settings, clock.clone()).await;
+            Arc::new(opened.map_err(|e| failed(e.to_string()))?)
+        }
         sink::Config::Webhook { url, shape, hmac } => Arc::new(
             Webhook::new(name, url, *shape, hmac.clone(), timeouts, clock.clone()).map_err(failed)?,
         ),

@@ -114,6 +114,13 @@ impl EventHubs {
         Ok(Self { shared, incoming, ownership: Some(ownership) })
     }
 
+    /// Asks the hub what it has, and takes nothing; how many partitions there are.
+    pub async fn probe(config: Config) -> Result<usize, SourceError> {
+        let link = Arc::new(Link::open(config).await?);
+        let partitions = Management::new(link).partitions().await;
+        Ok(partitions.map_err(|fault| SourceError(fault.text().to_owned()))?.len())
+    }
+
     /// How each partition is doing; good for as long as anybody asks.
     pub fn health(&self) -> Arc<Health> {
         Arc::clone(&self.shared.health)
