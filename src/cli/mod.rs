@@ -7,12 +7,15 @@
 mod args;
 mod check;
 mod coverage;
+mod dead_letters;
 mod engine;
 mod hunt;
+mod outbox;
 mod output;
 mod progress;
 mod replay;
 mod rules;
+mod state;
 mod stats;
 mod summary;
 mod terminal;
@@ -70,6 +73,10 @@ enum Command {
     Test(test::Test),
     /// What the pack of detections holds
     Rules(rules::Rules),
+    /// Alerts that are not delivered yet
+    Outbox(outbox::Waits),
+    /// What could not be decoded or delivered, with the reason
+    DeadLetters(dead_letters::PutAside),
 }
 
 /// What a command gets beside its own arguments.
@@ -106,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
+        Command::Outbox(command) => command.run(&context),
+        Command::DeadLetters(command) => command.run(&context),
     };
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
