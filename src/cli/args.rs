@@ -55,7 +55,7 @@ impl Selection {
 }
 
 /// Microseconds since the epoch of RFC 3339, a date (its midnight, UTC) or a span back from `now`.
-fn parse_time(text: &str, now: DateTime<Utc>) -> anyhow::Result<i64> {
+pub(super) fn parse_time(text: &str, now: DateTime<Utc>) -> anyhow::Result<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.timestamp_micros());
     }

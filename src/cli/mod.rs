@@ -9,8 +9,10 @@ mod check;
 mod config;
 mod coverage;
 mod demo;
+mod dead_letters;
 mod engine;
 mod hunt;
+mod outbox;
 mod output;
 mod probe;
 mod progress;
@@ -18,6 +20,7 @@ mod replay;
 mod rules;
 mod run;
 mod service;
+mod state;
 mod stats;
 mod summary;
 mod terminal;
@@ -82,6 +85,10 @@ enum Command {
     Rules(rules::Rules),
     /// Watch a running service in the terminal
     Top(top::Top),
+    /// Alerts that are not delivered yet
+    Outbox(outbox::Waits),
+    /// What could not be decoded or delivered, with the reason
+    DeadLetters(dead_letters::PutAside),
 }
 
 /// What a command gets beside its own arguments.
@@ -124,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
         Command::Top(command) => command.run(&context),
+        Command::Outbox(command) => command.run(&context),
+        Command::DeadLetters(command) => command.run(&context),
     };
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
@@ -13,10 +14,13 @@ use crate::config::{Config, Source};
 use crate::sink;
 use crate::source::eventhubs::EventHubs;
 use crate::source::files::Inputs;
-use crate::store::{Environment, Store};
+use crate::store::{Environment, Metadata, Store, StoreError};
 
 /// Who has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An object that is written and removed again.
+const PROBE: &str = "aksentry-probe";
 
 /// What was found, or what to do.
 pub(super) type Found = Result<String, String>;
@@ -68,8 +72,12 @@ pub(super) fn remote(config: &Config) -> Vec<Probe> {
     for (name, location) in [("checkpoint", config.checkpoint.clone())].into_iter().chain(archive) {
         probes.push(Probe::new(format!("{name} {location}"), async move {
             let store = Store::open(&location, &Environment::read()).map_err(|error| error.to_string())?;
-            store.probe().await.map_err(|error| error.to_string())?;
-            Ok("can be read".to_owned())
+            let told = |error: StoreError| error.to_string();
+            store.probe().await.map_err(told)?;
+            // Who may only read finds out here and not at the first commit.
+            store.put(PROBE, Bytes::new(), &Metadata::default()).await.map_err(told)?;
+            store.delete(PROBE).await.map_err(told)?;
+            Ok("can be read and written".to_owned())
         }));
     }
     for sink in config.sinks.clone() {

@@ -27,6 +27,11 @@ impl Stored {
         STANDARD.decode(&self.body_base64).ok()
     }
 
+    /// The body as it stands in the file.
+    pub fn body_base64(&self) -> &str {
+        &self.body_base64
+    }
+
     /// Bytes of the body, without decoding it.
     pub fn size(&self) -> usize {
         let text = self.body_base64.as_bytes();
