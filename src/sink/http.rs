@@ -29,7 +29,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// What `Retry-After` says.
     pub after: Option<Duration>,
-    /// The beginning of the body, empty after a success: nobody reads that.
+    /// The beginning of the body.
     pub body: String,
 }
 
@@ -91,15 +91,14 @@ pub async fn exchange(
     let mut response = request.send().await.map_err(|error| reason(&error.without_url(), url, timeouts))?;
     let status = response.status();
     let after = retry_after(response.headers(), now);
+    // Read after a success as well, for the connection to be used again. An error while reading costs the
+    // explanation, not the status.
     let mut body = Vec::new();
-    if !status.is_success() {
-        // An error while reading costs the explanation, not the status.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() >= MAX_BODY {
-                body.truncate(MAX_BODY);
-                break;
-            }
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() >= MAX_BODY {
+            body.truncate(MAX_BODY);
+            break;
         }
     }
     Ok(Answer { status, after, body: String::from_utf8_lossy(&body).into_owned() })
@@ -119,7 +118,9 @@ fn reason(error: &reqwest::Error, url: &Url, timeouts: Timeouts) -> String {
     } else if causes(error).any(|cause| cause.to_string() == "dns error") {
         format!("the name {host} cannot be resolved: check it, and the DNS of this machine ({cause})")
     } else if causes(error).any(is_tls) {
-        format!("no trusted TLS connection to {host}: {cause}; SSL_CERT_FILE adds a private authority")
+        format!(
+            "no trusted TLS connection to {host}: {cause}; SSL_CERT_FILE names a private authority to trust"
+        )
     } else if error.is_connect() {
         format!("cannot connect to {host}: {cause}")
     } else {

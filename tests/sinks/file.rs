@@ -1,8 +1,9 @@
 //! The file sink: rotation, torn lines, full disks, pipes.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aksentry::alert::Alert;
@@ -122,10 +123,43 @@ async fn a_pipe_that_nobody_reads_is_left_in_time() {
     // With a reader it ends, and the next alert goes through.
     let read = path.clone();
     let reader = tokio::task::spawn_blocking(move || {
-        use std::io::BufRead;
-        let mut lines = std::io::BufReader::new(fs::File::open(read).unwrap()).lines();
+        let mut lines = BufReader::new(fs::File::open(read).unwrap()).lines();
         lines.next().unwrap().unwrap()
     });
     let line = reader.await.unwrap();
     assert_eq!(serde_json::from_str::<Alert>(&line).unwrap().id, "a1");
+}
+
+#[test]
+fn standard_output_has_the_lines_until_nobody_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sinks::file::print_until_the_pipe_is_closed", "--ignored", "--nocapture"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // The test runner of the child talks as well.
+    let first = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with('{')).unwrap();
+    assert_eq!(first, serde_json::to_string(&alert("a1")).unwrap());
+    drop(lines);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    let reason = fs::read_to_string(folder.path().join("reason")).unwrap();
+    assert!(reason.contains("standard output") && reason.contains("nobody reads the alerts"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "run by standard_output_has_the_lines_until_nobody_reads_them, in a process of its own"]
+async fn print_until_the_pipe_is_closed() {
+    let sink = AlertFile::new("stdout", Path::new("-"));
+    assert!(sink.probe().await.unwrap().contains("standard output"));
+    deliver(&sink, "a1").await;
+    // Ends when the other side has closed the pipe.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    let outcomes = sink.send(&[alert("a2")]).await;
+    fs::write("reason", retry(&outcomes[0]).0).unwrap();
 }
