@@ -5,6 +5,8 @@
 
 mod crash;
 mod faults;
+mod outages;
+mod poison;
 mod replicas;
 mod stream;
 mod traffic;
