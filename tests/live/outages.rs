@@ -115,7 +115,7 @@ async fn mail_is_out_and_comes_back() {
     let scene = Scene::new().await;
     let traffic = traffic(1_000, 10);
     let expected = scene.replayed(&traffic.messages);
-    let smtp = Smtp::start(json!({"tls": "none", "auth": false, "data": [451, 451]}));
+    let smtp = Smtp::start(json!({"tls": "none", "replies": {"data": ["451 4.7.0 later", "451 4.7.0 later"]}}));
     let more = format!(
         r#"
 [[sink]]
