@@ -22,6 +22,7 @@ pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod event;
+pub mod hub;
 pub mod identity;
 pub mod outbox;
 pub mod pipeline;
