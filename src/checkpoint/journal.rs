@@ -72,7 +72,9 @@ impl Journal {
     /// Removes segments; those that are gone already are no error.
     pub async fn delete(&self, segments: &[Segment]) -> Result<(), CheckpointError> {
         let keys = segments.iter().map(|segment| self.key(&segment.replica, segment.number));
-        let deletes = stream::iter(keys).map(|key| async move { self.store.delete(&key).await });
+        // Each with a store of its own: a borrowed one keeps callers from being spawned.
+        let keys: Vec<_> = keys.map(|key| (self.store.clone(), key)).collect();
+        let deletes = stream::iter(keys).map(|(store, key)| async move { store.delete(&key).await });
         Ok(deletes.buffer_unordered(AT_ONCE).try_collect::<()>().await?)
     }
 

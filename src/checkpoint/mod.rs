@@ -192,8 +192,10 @@ impl Checkpoints {
             let name = object.key.strip_prefix(folder)?.strip_prefix('/')?;
             (!name.contains('/')).then(|| (unescape(name), object.key.clone()))
         });
-        let looks = stream::iter(names).map(|(name, key)| async move {
-            self.store.head(&key).await.map(|head| head.map(|head| (name, head)))
+        // Each with a store of its own: a borrowed one keeps callers from being spawned.
+        let names: Vec<_> = names.map(|(name, key)| (self.store.clone(), name, key)).collect();
+        let looks = stream::iter(names).map(|(store, name, key)| async move {
+            store.head(&key).await.map(|head| head.map(|head| (name, head)))
         });
         let found: Vec<Option<(String, Head)>> = looks.buffered(AT_ONCE).try_collect().await?;
         // What is gone since the listing was taken away by somebody.

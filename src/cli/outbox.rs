@@ -82,7 +82,7 @@ struct Drop {
 impl Waits {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self.command {
-            Command::List { state, sink } => list(state.find()?, sink, context),
+            Command::List { state, sink } => list(&state.find()?, sink, context),
             Command::Retry(command) => command.run(context),
             Command::Drop(command) => command.run(context),
         }
@@ -144,7 +144,7 @@ fn list(state: &Path, sink: Option<String>, context: &Context) -> anyhow::Result
     let mut printer = Printer::new(stdout(), format, table, fields.map(str::to_owned).to_vec());
     let mut each = |alert: Listed| printer.item(&item(&alert), || cells(&alert));
     let request = Request::List { sink };
-    let (count, _) = perform(state, &request, context, &mut each)?;
+    let (count, _) = perform(&state, &request, context, &mut each)?;
     printer.finish().context("writing to standard output")?;
     if count == 0 && !context.terminal.quiet {
         say("no alert waits for delivery");
@@ -197,7 +197,7 @@ impl Retry {
         let _ = self.all;
         let named = !self.ids.is_empty();
         let request = Request::Retry { sink: self.sink, which: which(self.ids) };
-        let (count, by) = perform(self.state.find()?, &request, context, &mut |_| Ok(()))?;
+        let (count, by) = perform(&self.state.find()?, &request, context, &mut |_| Ok(()))?;
         if count == 0 && named {
             say("none of these alerts waits for a sink that is configured");
             return Ok(Exit::Failed);
@@ -217,13 +217,13 @@ impl Drop {
         let state = self.state.find()?;
         if self.all && !self.yes {
             let request = Request::List { sink: self.sink.clone() };
-            let (count, _) = perform(state, &request, context, &mut |_| Ok(()))?;
+            let (count, _) = perform(&state, &request, context, &mut |_| Ok(()))?;
             let sink = self.sink.unwrap_or_default();
             bail!("this gives up all {count} alerts that wait for {sink}; add --yes if that is meant");
         }
         let named = !self.ids.is_empty();
         let request = Request::Drop { sink: self.sink, which: which(self.ids) };
-        let (count, _) = perform(state, &request, context, &mut |_| Ok(()))?;
+        let (count, _) = perform(&state, &request, context, &mut |_| Ok(()))?;
         if count == 0 && named {
             say("none of these alerts waits for delivery");
             return Ok(Exit::Failed);
