@@ -200,11 +200,10 @@ impl Service {
             }),
             None => None,
         };
-        let lateness = config.detect.allowed_lateness.num_microseconds().unwrap_or(i64::MAX);
         let settings = Settings {
             replica,
             commit_every: config.archive.as_ref().map_or(COMMIT_EVERY, |archive| archive.roll),
-            lateness,
+            lateness: config.detect.allowed_lateness,
             lease,
             archive_pending: ARCHIVE_PENDING,
         };

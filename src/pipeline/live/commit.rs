@@ -5,7 +5,7 @@
 //! mean to lose rows. While that lasts nothing is committed and readiness says why.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -26,8 +26,6 @@ pub struct Group {
     pub segment: Option<(u64, Bytes)>,
     pub files: Vec<Finished>,
     pub spans: Vec<Span>,
-    /// When the oldest of its messages was received.
-    pub since: Option<Instant>,
 }
 
 /// Where groups go.

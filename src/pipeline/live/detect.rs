@@ -253,13 +253,12 @@ impl Detect {
             return Ok(());
         }
         let Some(seen) = state.watermark.seen(Instant::now()) else { return Ok(()) };
-        let alerts = if state.watermark.is_all_seen() {
-            // Nothing is on its way that could be late.
-            self.engine.settle()
-        } else {
-            let complete = seen.saturating_sub(self.settings.lateness);
-            self.engine.advance(Watermarks { seen, complete })
+        let lateness = self.settings.lateness;
+        let watermarks = match state.watermark.is_all_seen() {
+            true => Watermarks::settled(seen, lateness),
+            false => Watermarks::behind(seen, lateness),
         };
+        let alerts = self.engine.advance(watermarks);
         self.put(alerts)?;
         let horizon = state.latest.div_euclid(MICROS_PER_HOUR).saturating_sub(DEDUP_HOURS);
         state.dedup.forget(horizon);
@@ -279,8 +278,8 @@ impl Detect {
             return Ok(());
         }
         state.committing = (!spans.is_empty()).then(Instant::now);
-        let since = state.since.take();
-        self.send(Group { segment, files, spans, since });
+        state.since = None;
+        self.send(Group { segment, files, spans });
         if self.windows.snapshot_due() {
             self.snapshot(false);
         }
@@ -367,8 +366,8 @@ impl Detect {
         }
         for portion in segment.portions {
             match self.engine.absorb_encoded(&portion) {
-                Ok(absorbed) if absorbed.unknown > 0 => tracing::warn!(
-                    rows = absorbed.unknown,
+                Ok(absorbed) if absorbed.left_out > 0 => tracing::warn!(
+                    rows = absorbed.left_out,
                     "rows of rules that are not ours were left out: do all replicas have the same rules?"
                 ),
                 Ok(_) => {}

@@ -33,8 +33,8 @@ pub struct Settings {
     pub replica: String,
     /// How long messages may wait for their commit.
     pub commit_every: std::time::Duration,
-    /// How late a row may come and still be counted, microseconds.
-    pub lateness: i64,
+    /// How late a row may come and still be counted.
+    pub lateness: chrono::TimeDelta,
     /// A lease on windows that did not change for so long is free.
     pub lease: std::time::Duration,
     /// Bytes the archive may have waiting before a commit is due.
