@@ -371,3 +371,30 @@ fn is_about_the_address(said: &str) -> bool {
     let said = said.to_lowercase();
     ["stream", "dcr", "data collection", "immutable", "api-version"].iter().any(|word| said.contains(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audience_is_that_of_the_cloud() {
+        for (host, expected) in [
+            ("x.westeurope-1.ingest.monitor.azure.com", "https://monitor.azure.com/.default"),
+            ("x.usgovvirginia-1.ingest.monitor.azure.us", "https://monitor.azure.us/.default"),
+            ("x.chinanorth3-1.ingest.monitor.azure.cn", "https://monitor.azure.cn/.default"),
+            ("127.0.0.1", "https://monitor.azure.com/.default"),
+        ] {
+            assert_eq!(scope(host), expected);
+        }
+    }
+
+    #[test]
+    fn requests_have_random_guids() {
+        let (one, other) = (request_id(), request_id());
+        assert_ne!(one, other);
+        let parts: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(one.as_bytes()[14], b'4');
+        assert!(matches!(one.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{one}");
+    }
+}
