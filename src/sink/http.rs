@@ -188,15 +188,16 @@ pub fn secrets_of(url: &Url) -> Vec<String> {
         secrets.push(format!("{path}?{query}"));
         secrets.push(query.to_owned());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            secrets.extend([name, value].map(|part| part.into_owned()).into_iter().filter(is_long));
+            secrets
+                .extend([name, value].map(|part| part.into_owned()).into_iter().filter(|part| is_long(part)));
         }
         let parts = query.split(['&', '=']).map(str::to_owned);
-        secrets.extend(parts.filter(is_long));
+        secrets.extend(parts.filter(|part| is_long(part)));
     }
     if path.len() > 1 {
         secrets.push(path.to_owned());
     }
-    secrets.extend(path.split('/').map(str::to_owned).filter(is_long));
+    secrets.extend(path.split('/').map(str::to_owned).filter(|part| is_long(part)));
     secrets.extend(url.password().map(str::to_owned));
     secrets.retain(|secret| !secret.is_empty());
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -204,7 +205,7 @@ pub fn secrets_of(url: &Url) -> Vec<String> {
     secrets
 }
 
-fn is_long(text: &String) -> bool {
+fn is_long(text: &str) -> bool {
     text.len() >= SHORTEST_SECRET
 }
 

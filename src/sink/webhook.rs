@@ -24,8 +24,9 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-aksentry-signature");
 /// The alert's id, for a receiver that keeps repeats apart without reading the body.
 const ALERT_ID: HeaderName = HeaderName::from_static("x-aksentry-alert-id");
 
-/// Time one send may take; the alerts left wait for the next one.
-const MAX_TIME: Duration = Duration::from_secs(120);
+/// No request begins after this time; the alerts left wait for the next send. With the time of the last one
+/// a send ends before the delivery gives it up, which is after a minute.
+const MAX_TIME: Duration = Duration::from_secs(25);
 
 /// A wrong address answers the same until somebody corrects it.
 const WAIT_FOR_ADDRESS: Duration = Duration::from_secs(300);

@@ -2,6 +2,7 @@
 
 mod file;
 mod sentinel;
+mod tls;
 mod webhook;
 
 use std::sync::Arc;

@@ -42,9 +42,10 @@ const WAIT_FOR_ROLE: Duration = Duration::from_secs(300);
 /// A token that was refused although it is new: somebody has to change something.
 const WAIT_FOR_SIGN_IN: Duration = Duration::from_secs(60);
 
-/// Requests and time that one send may take; what is left then waits for the next one.
+/// One send begins no more requests than this, and none after this time; what is left waits for the next
+/// send. With the time of the last request it ends before the delivery gives it up, which is after a minute.
 const MAX_REQUESTS: usize = 64;
-const MAX_TIME: Duration = Duration::from_secs(120);
+const MAX_TIME: Duration = Duration::from_secs(15);
 
 /// How often a row that is refused for its size is made shorter.
 const MAX_CUTS: u32 = 3;
@@ -129,8 +130,19 @@ impl Sentinel {
         }
     }
 
-    /// One request, and a second one with a new token if the first was answered with 401.
+    /// One request, and a second one with a new token if the first was answered with 401; ends in time.
     async fn exchange(&self, body: &[u8], compressed: bool) -> Result<(Answer, Secret), String> {
+        let limit = self.timeouts.total + self.patience();
+        let late = |_| format!("no answer from {} within {} s", http::host(&self.url), limit.as_secs_f32());
+        timeout(limit, self.signed(body, compressed)).await.map_err(late)?
+    }
+
+    /// How long to wait for a token.
+    fn patience(&self) -> Duration {
+        self.timeouts.total / 3
+    }
+
+    async fn signed(&self, body: &[u8], compressed: bool) -> Result<(Answer, Secret), String> {
         let mut renewed = false;
         loop {
             let token = self.token().await?;
@@ -161,12 +173,12 @@ impl Sentinel {
     }
 
     async fn token(&self) -> Result<Secret, String> {
-        match timeout(self.timeouts.total, self.tokens.token(self.scope)).await {
+        match timeout(self.patience(), self.tokens.token(self.scope)).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!(
                 "no token for Azure Monitor within {} s: the identity service does not answer",
-                self.timeouts.total.as_secs_f32()
+                self.patience().as_secs_f32()
             )),
         }
     }
@@ -370,4 +382,31 @@ impl Sink for Sentinel {
 fn is_about_the_address(said: &str) -> bool {
     let said = said.to_lowercase();
     ["stream", "dcr", "data collection", "immutable", "api-version"].iter().any(|word| said.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audience_is_that_of_the_cloud() {
+        for (host, expected) in [
+            ("x.westeurope-1.ingest.monitor.azure.com", "https://monitor.azure.com/.default"),
+            ("x.usgovvirginia-1.ingest.monitor.azure.us", "https://monitor.azure.us/.default"),
+            ("x.chinanorth3-1.ingest.monitor.azure.cn", "https://monitor.azure.cn/.default"),
+            ("127.0.0.1", "https://monitor.azure.com/.default"),
+        ] {
+            assert_eq!(scope(host), expected);
+        }
+    }
+
+    #[test]
+    fn requests_have_random_guids() {
+        let (one, other) = (request_id(), request_id());
+        assert_ne!(one, other);
+        let parts: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(one.as_bytes()[14], b'4');
+        assert!(matches!(one.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{one}");
+    }
 }
