@@ -54,7 +54,7 @@ impl Detect {
 
 impl Rules {
     /// What is wrong with each id that no rule has; `ids` are those of every rule that exists.
-    pub(super) fn unknown<'a>(&self, ids: &[&'a str]) -> Vec<(Place, String)> {
+    pub(super) fn unknown(&self, ids: &[&str]) -> Vec<(Place, String)> {
         let names = self.disable.iter().chain(&self.shadow).map(|rule| (&rule.id, rule.place));
         let names = names.chain(self.severity.iter().map(|rule| (&rule.id, rule.place)));
         names

@@ -415,8 +415,7 @@ pub(super) fn find(tables: &[&str], name: &str) -> Option<&'static Key> {
 pub(super) fn instead_of_secret(table: &str, name: &str) -> Option<String> {
     let plain = name.to_lowercase().replace('-', "_");
     let secret = ["password", "secret", "token", "key", "connection_string", "sas", "credential", "pwd"];
-    let is_secret = plain == "url" && table == "sink.webhook"
-        || plain.starts_with("hmac") && table == "sink.webhook"
+    let is_secret = (plain == "url" || plain.starts_with("hmac")) && table == "sink.webhook"
         || secret.iter().any(|word| plain == *word || plain.ends_with(&format!("_{word}")))
         || ["passwd", "pass", "connectionstring", "sharedaccesskey", "accountkey", "clientsecret"]
             .contains(&plain.as_str());

@@ -58,7 +58,7 @@ pub struct Config {
 /// Where messages come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    EventHubs(eventhubs::Config),
+    EventHubs(Box<eventhubs::Config>),
     Files { paths: Vec<String>, follow: bool },
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read(root: &Table) -> Source {
         _ => {}
     }
     let files = files.map(|table| files_of(&table));
-    hub.map(|table| Source::EventHubs(hub_of(&table))).or(files).unwrap_or(NOWHERE)
+    hub.map(|table| Source::EventHubs(Box::new(hub_of(&table)))).or(files).unwrap_or(NOWHERE)
 }
 
 fn files_of(table: &Table) -> Source {

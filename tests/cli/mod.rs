@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it: streams, exit codes, formats.
 
 mod commands;
+mod config;
 mod hostile;
 mod input;
 mod usage;

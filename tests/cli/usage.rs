@@ -8,7 +8,7 @@ use super::{Place, record};
 fn help_and_version_are_data() {
     let place = Place::new();
     let help = place.run("--help").code(0);
-    for command in ["replay", "hunt", "check", "test", "rules"] {
+    for command in ["replay", "hunt", "check", "test", "rules", "top"] {
         assert!(help.out.contains(command), "{}", help.out);
         assert!(place.run(&format!("{command} --help")).code(0).out.contains("--format"));
     }

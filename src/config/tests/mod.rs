@@ -47,7 +47,7 @@ const SMALLEST: &str = "[source.files]\npaths = [\"samples\"]\n";
 fn hub(rest: &str) -> eventhubs::Config {
     let config = good(&format!("[source.eventhubs]\nhub = \"aks-audit\"\n{rest}"));
     match config.source {
-        Source::EventHubs(hub) => hub,
+        Source::EventHubs(hub) => *hub,
         Source::Files { .. } => panic!("files"),
     }
 }
