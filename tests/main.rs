@@ -2,6 +2,7 @@
 
 mod cli;
 mod docs;
+mod email;
 mod layers;
 mod pack;
 mod replay;
