@@ -6,6 +6,7 @@ mod checkpoint;
 mod cli;
 mod deploy;
 mod docs;
+mod email;
 mod layers;
 mod live;
 mod pack;

@@ -88,6 +88,7 @@ impl Facts {
         );
         row("Did", get(VERB));
         row("To", object(alert, limits.value));
+        row("Cluster", alert.cluster.as_deref().map(|id| clean(cluster_name(id), limits.value)));
         row(
             "From",
             match (get(ADDRESS), get(AGENT)) {
@@ -97,13 +98,12 @@ impl Facts {
         );
         row("When", when(alert));
         row("Events", Some(alert.count.to_string()));
-        row("Cluster", alert.cluster.as_deref().map(|id| clean(cluster_name(id), limits.value)));
         row("Rule", Some(rule(alert)));
         row(ATTACK, Some(attack.join(", ")));
         row("Audit ids", audit_ids(&alert.audit_ids));
+        row("Alert id", Some(clean(&alert.id, limits.value)));
         let id = alert.cluster.as_deref().filter(|id| cluster_name(id) != *id);
         row("Cluster id", id.map(|id| clean(id, limits.value)));
-        row("Alert id", Some(clean(&alert.id, limits.value)));
 
         Self {
             title: clean(&alert.title, 200),
@@ -122,10 +122,12 @@ pub fn cluster(alert: &Alert) -> Option<String> {
     alert.cluster.as_deref().map(|id| clean(cluster_name(id), 80))
 }
 
+pub const REPLAYED: &str = "replayed";
+
 /// What changes how an alert is to be taken.
 pub fn marks(alert: &Alert) -> Vec<&'static str> {
     let trial = (alert.status == Status::Shadow).then_some("rule on trial");
-    alert.replayed.then_some("replayed").into_iter().chain(trial).collect()
+    alert.replayed.then_some(REPLAYED).into_iter().chain(trial).collect()
 }
 
 /// A column of the key, else of the evidence.
@@ -208,10 +210,10 @@ fn when(alert: &Alert) -> Option<String> {
     })
 }
 
-/// The same in one column: `03-11 19:10:05`.
-pub fn short_time(alert: &Alert) -> String {
+/// When it began: `2026-03-11 19:10:05 UTC`.
+pub fn start(alert: &Alert) -> String {
     let first = alert.first_seen.as_deref();
-    first.and_then(time).map(|time| time.format("%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+    first.and_then(time).map(|time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default()
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
@@ -222,7 +224,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 /// text is not to be trusted, least of all pasted into a shell.
 fn steps(alert: &Alert, limits: Limits) -> Vec<Step> {
     const COLUMNS: &str =
-        "time, username, verb, resource, subresource, namespace, name, status_code, client_ip, user_agent";
+        "time, username, verb, resource, namespace, name, status_code, client_ip";
     let ids: Vec<String> = alert
         .audit_ids
         .iter()

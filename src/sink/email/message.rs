@@ -21,7 +21,7 @@ use super::html;
 use super::text;
 
 /// Alerts of a digest that are told in full; mail programs cut what is much longer.
-const DETAILED: usize = 20;
+const DETAILED: usize = 10;
 
 /// What both parts show.
 pub struct Content<'a> {
@@ -59,20 +59,25 @@ pub fn content<'a>(alerts: &[&'a Alert]) -> Content<'a> {
     let detail = |alert: &&'a Alert| (alert.severity.as_str(), Facts::of(alert, limits));
     let digest = (!one).then(|| Digest {
         headline: headline(&alerts),
-        lines: alerts.iter().map(|alert| line(alert)).collect(),
+        lines: alerts.iter().map(|alert| line(alert, all_replayed(&alerts))).collect(),
         without_details: alerts.len().saturating_sub(DETAILED),
     });
     Content { digest, details: alerts.iter().take(DETAILED).map(detail).collect() }
 }
 
-fn line(alert: &Alert) -> Line {
-    let marks: String = facts::marks(alert).iter().map(|mark| format!(" [{mark}]")).collect();
+fn all_replayed(alerts: &[&Alert]) -> bool {
+    alerts.iter().all(|alert| alert.replayed)
+}
+
+fn line(alert: &Alert, all_replayed: bool) -> Line {
+    let marks = facts::marks(alert).into_iter().filter(|mark| *mark != facts::REPLAYED || !all_replayed);
+    let marks: String = marks.map(|mark| format!(" [{mark}]")).collect();
     Line {
         severity: alert.severity.to_string(),
         title: facts::clean(&alert.title, 200) + &marks,
         cluster: facts::cluster(alert).unwrap_or_default(),
-        time: facts::short_time(alert),
-        summary: facts::clean(&alert.summary, 200),
+        time: facts::start(alert),
+        summary: facts::clean(&alert.summary, 300),
     }
 }
 
@@ -84,13 +89,16 @@ fn headline(alerts: &[&Alert]) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(severity, count)| format!("{count} {severity}"))
         .collect();
-    format!("{} alerts ({})", alerts.len(), by_severity.join(", "))
+    let replayed = if all_replayed(alerts) { " replayed" } else { "" };
+    format!("{}{replayed} alerts ({})", alerts.len(), by_severity.join(", "))
 }
 
 fn subject(alerts: &[&Alert]) -> String {
     let severity = alerts.iter().map(|alert| alert.severity).max().unwrap_or(Severity::Informational);
     let mut label = severity.as_str().to_uppercase();
-    if alerts.iter().all(|alert| alert.replayed) {
+    if let [alert] = alerts
+        && alert.replayed
+    {
         label.push_str(", replayed");
     }
     let about = match alerts {

@@ -13,7 +13,7 @@ pub fn render(content: &Content<'_>) -> String {
         let _ = writeln!(out, "{}\n", digest.headline);
         for (n, line) in digest.lines.iter().enumerate() {
             let _ = writeln!(out, "{:>3}. {:<13} {}", n + 1, line.severity.to_uppercase(), line.title);
-            let _ = writeln!(out, "     {:<14} {}  {}", line.time, line.cluster, line.summary);
+            let _ = writeln!(out, "     {}  {}\n     {}", line.time, line.cluster, line.summary);
         }
         if digest.without_details > 0 {
             let _ = writeln!(out, "\nDetails of the first {}:", content.details.len());
