@@ -3,6 +3,7 @@
 mod commands;
 mod hostile;
 mod input;
+mod state;
 mod usage;
 
 use std::ffi::OsStr;
