@@ -38,7 +38,7 @@ enum Command {
         /// Where to; - is standard output
         #[arg(long, value_name = "FILE", default_value = "-")]
         output: String,
-        /// Nothing but the records, one a line, as aksentry replay reads them; alerts are left out
+        /// Nothing but the records, one a line, as aksentry replay reads them; alerts and binary noise are left out
         #[arg(long)]
         bodies: bool,
     },
@@ -166,10 +166,10 @@ fn export(selection: &Selection, output: &str, bodies: bool, context: &Context) 
         }
     };
     let writing = || format!("writing dead letters to {output}");
-    let (mut written, mut alerts) = (0u64, 0u64);
+    let (mut written, mut left_out) = (0u64, 0u64);
     selection.each(context, |letter| {
-        if bodies && matches!(letter.source, Origin::Sink { .. }) {
-            alerts += 1;
+        if bodies && !replayable(letter) {
+            left_out += 1;
             return Ok(());
         }
         written += 1;
@@ -177,12 +177,20 @@ fn export(selection: &Selection, output: &str, bodies: bool, context: &Context) 
     })?;
     out.flush().with_context(writing)?;
     if !context.terminal.quiet {
-        say(&match alerts {
+        say(&match left_out {
             0 => format!("{written} dead letters exported"),
-            _ => format!("{written} dead letters exported; {alerts} alerts left out, as they are no records"),
+            n => {
+                format!("{written} dead letters exported; {n} left out: alerts, and bodies that are no text")
+            }
         });
     }
     Ok(Exit::Done)
+}
+
+/// Whether a body may be a record: binary noise would make the whole file look binary.
+fn replayable(letter: &Stored) -> bool {
+    let text = |body: Vec<u8>| !body.contains(&0) && std::str::from_utf8(&body).is_ok();
+    matches!(letter.source, Origin::Message { .. }) && letter.body().is_some_and(text)
 }
 
 /// The letter with its body as text; where it is none, as base64.

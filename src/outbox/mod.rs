@@ -131,6 +131,8 @@ impl Outbox {
         let make = |cause| OutboxError::Open { path: path.clone(), cause };
         error::make_folder(state).map_err(make)?;
         let file = DatabaseFile::open(&path, true)?;
+        // The name of a new file is to survive a power cut as its content does.
+        std::fs::File::open(state).and_then(|folder| folder.sync_all()).map_err(make)?;
         file.with("opening", |database| {
             let transaction = database.begin_write()?;
             {

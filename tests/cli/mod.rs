@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod hostile;
 mod input;
+mod state;
 mod usage;
 
 use std::ffi::OsStr;
