@@ -184,12 +184,12 @@ fn assert_same(all: &BTreeMap<Table, Vec<RecordBatch>>, written: &[Batch]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rows_read_back_equal_the_rows_given(
         seed in any::<u64>(),
-        sizes in proptest::collection::vec(0..120_usize, 1..4),
+        sizes in proptest::collection::vec(0..60_usize, 1..4),
         hours in 1..4_i64,
         close_every in 1..4_usize,
         max_file_bytes in 1_000..200_000_u64,
@@ -276,7 +276,7 @@ fn a_file_that_has_grown_is_followed_by_another() {
     let spool = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(spool.path(), config(100_000)).unwrap();
     let empty = rows(Table::ControlPlane, &mut rng, 0, 1);
-    for _ in 0..60 {
+    for _ in 0..6 {
         // Text that does not compress, of one hour and cluster.
         let mut audit = rows(Table::Audit, &mut rng, 400, 1);
         let mut columns = audit.columns().to_vec();
@@ -289,7 +289,7 @@ fn a_file_that_has_grown_is_followed_by_another() {
     }
     let files = writer.close_files().unwrap();
     assert!(files.len() > 1, "{}", files.len());
-    assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 60 * 400);
+    assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 6 * 400);
     // Names sort as the files were begun.
     assert!(files.is_sorted_by_key(|f| &f.key), "{files:#?}");
 }
