@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("decode", &["event"]),
     ("detect", &["event", "rules", "alert"]),
     ("pipeline", &["event", "alert", "rules", "source", "decode", "detect"]),
-    ("cli", &["event", "alert", "rules", "source", "decode", "detect", "pipeline"]),
+    ("cli", &["event", "alert", "rules", "source", "decode", "detect", "pipeline", "hub"]),
 ];
 
 const MAX_LINES: usize = 500;
