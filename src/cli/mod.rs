@@ -11,6 +11,7 @@ mod coverage;
 mod demo;
 mod dead_letters;
 mod engine;
+mod hub;
 mod hunt;
 mod outbox;
 mod output;
@@ -89,6 +90,8 @@ enum Command {
     Outbox(outbox::Waits),
     /// What could not be decoded or delivered, with the reason
     DeadLetters(dead_letters::PutAside),
+    /// A hub in memory that clients of Event Hubs can use, for development and tests only
+    Hub(hub::Hub),
 }
 
 /// What a command gets beside its own arguments.
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Top(command) => command.run(&context),
         Command::Outbox(command) => command.run(&context),
         Command::DeadLetters(command) => command.run(&context),
+        Command::Hub(command) => command.run(&context),
     };
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,

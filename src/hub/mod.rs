@@ -277,8 +277,10 @@ impl Hub {
             Some((name, key)) => (name.as_str(), key.expose()),
             None => ("RootManageSharedAccessKey", "SAS_KEY_VALUE"),
         };
+        let port = self.shared.address.port();
         Secret::new(format!(
-            "Endpoint=sb://localhost;SharedAccessKeyName={name};SharedAccessKey={key};UseDevelopmentEmulator=true;"
+            "Endpoint=sb://localhost:{port};SharedAccessKeyName={name};SharedAccessKey={key};\
+             UseDevelopmentEmulator=true;"
         ))
     }
 
