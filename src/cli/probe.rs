@@ -64,7 +64,7 @@ pub(super) fn remote(config: &Config) -> Vec<Probe> {
     let mut probes = Vec::new();
     if let Source::EventHubs(hub) = config.source.clone() {
         probes.push(Probe::new(format!("hub {}/{}", hub.namespace, hub.hub), async move {
-            let partitions = EventHubs::probe(hub).await.map_err(|error| error.to_string())?;
+            let partitions = EventHubs::probe(*hub).await.map_err(|error| error.to_string())?;
             Ok(format!("answers, {partitions} partitions"))
         }));
     }

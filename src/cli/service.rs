@@ -130,7 +130,7 @@ fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics
                 let (hub, checkpoints) = (hub.clone(), checkpoints.clone());
                 let metrics = metrics.clone();
                 Box::pin(async move {
-                    let source = EventHubs::open(hub, checkpoints, metrics, clock()).await?;
+                    let source = EventHubs::open(*hub, checkpoints, metrics, clock()).await?;
                     Ok(Box::new(source) as Box<dyn Source>)
                 })
             })
