@@ -52,7 +52,7 @@ const ROOM_AGAIN: u64 = 9;
 /// How much is kept, and for how long.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Of alerts not delivered yet. The file is larger: by its own overhead, and by the ids remembered.
+    /// Of the file, for alerts not delivered yet. The ids remembered may take a quarter of it beside that.
     pub max_bytes: u64,
     /// How long an id is remembered: longer than the hub keeps messages.
     pub remember: Duration,
@@ -111,10 +111,10 @@ struct State {
 /// How full the outbox is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of alerts not delivered yet.
+    /// Bytes that alerts not delivered yet take of the file.
     pub bytes: u64,
     pub max_bytes: u64,
-    /// Bytes of the file.
+    /// Length of the file, which has holes and does not shrink at once.
     pub file_bytes: u64,
 }
 

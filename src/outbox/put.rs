@@ -142,7 +142,7 @@ impl Outbox {
         while tables.number(tables::BYTES)? > self.inner.config.max_bytes {
             let Some((key, sinks)) = tables.expendable()? else { break };
             let detail =
-                format!("more than {} bytes of alerts wait for delivery", self.inner.config.max_bytes);
+                format!("alerts that wait for delivery take more than {} bytes", self.inner.config.max_bytes);
             for sink in sinks {
                 letters.extend(letter(tables, &sink, key, "outbox_full", &detail, now)?);
                 tables.remove(&sink, key)?;

@@ -42,7 +42,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_alert_ends_once(steps in prop::collection::vec(step(), 1..25), cap in prop_oneof![Just(2_000u64), Just(1 << 30)]) {
+    fn each_alert_ends_once(steps in prop::collection::vec(step(), 1..25), cap in prop_oneof![Just(8_000u64), Just(1 << 30)]) {
         let place = Place::new();
         let mut outbox = open(&place, cap);
         let mut delivered: BTreeMap<(String, String), usize> = BTreeMap::new();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::dead_letters::{DEFAULT_CAP, DeadLetters, Letters, Origin, Stored};
-use super::{Config, DEAD_LETTERS, Outbox, OutboxError, Settled, SinkRoute};
+use super::{Config, DEAD_LETTERS, Outbox, OutboxError, Settled, SinkRoute, tables};
 use crate::alert::{Alert, Object, Severity, Status};
 use crate::telemetry::Metrics;
 
@@ -183,9 +183,8 @@ fn a_refused_alert_goes_to_dead_letters_with_the_reason() {
 #[test]
 fn over_the_cap_the_oldest_of_the_least_urgent_go_to_dead_letters() {
     let place = Place::new();
-    let size = serde_json::to_vec(&alert("00", Severity::Low)).unwrap().len() as u64;
-    // "critical" is five letters longer than "low".
-    let config = Config { max_bytes: 4 * (size + 5), ..Config::default() };
+    let size = serde_json::to_vec(&alert("00", Severity::Critical)).unwrap().len();
+    let config = Config { max_bytes: 4 * tables::room(size), ..Config::default() };
     let outbox = place.open_config(config);
     outbox.put(&[alert("c0", Severity::Critical), alert("l0", Severity::Low)], NOW).unwrap();
     outbox.put(&[alert("l1", Severity::Low), high("h0")], NOW).unwrap();
