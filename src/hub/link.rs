@@ -133,8 +133,9 @@ impl Links {
                     error(AmqpError::InvalidField, format!("The selector \"{text}\" is not supported."))
                 })?;
                 let place = (hub.to_ascii_lowercase(), group.to_ascii_lowercase(), partition);
-                let seat = self.hub.seats.take(place, epoch(attach))?;
+                // Found first: who waits for the reader and then publishes is not to be missed.
                 let from = self.hub.log().find(partition, start);
+                let seat = self.hub.seats.take(place, epoch(attach))?;
                 Ok(Plan::Read(seat, partition, from))
             }
             _ => Err(unknown()),

@@ -40,10 +40,11 @@ async fn a_reader_begins_where_it_asks() {
         soon(client.close()).await.unwrap();
     }
 
-    let (client, readers) = (consumer(&hub).await, *hub.readers().borrow());
+    attached(&hub, 1).await;
+    let client = consumer(&hub).await;
     let latest = receiver(&client, "1", from(StartLocation::Latest, false)).await;
     let reading = tokio::spawn(async move { take(&latest, 1).await });
-    attached(&hub, readers + 1).await;
+    attached(&hub, 2).await;
     publish(&hub, 1, ["new"]);
     assert_eq!(soon(reading).await.unwrap(), ["new"]);
 }
