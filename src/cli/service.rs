@@ -16,7 +16,7 @@ use crate::identity::TokenSource;
 use crate::outbox::dead_letters::{self, DeadLetters};
 use crate::outbox::{self, Outbox, SinkRoute};
 use crate::pipeline::live::{Archive, Clock, Live, OpenSource, Parts, RuleSet, Settings};
-use crate::rules::Diagnostic;
+use crate::rules::{Diagnostic, Sources};
 use crate::sink::delivery::Delivery;
 use crate::sink::email::{self, Email};
 use crate::sink::file::AlertFile;
@@ -60,8 +60,7 @@ fn refuse(problems: &[Diagnostic]) -> anyhow::Error {
 }
 
 /// The rules as configured, compiled once to know that they can be.
-pub(super) fn rules(config: &Config, context: &Context) -> anyhow::Result<Arc<RuleSet>> {
-    let sources = engine::sources(context)?;
+fn rules(config: &Config, sources: Sources) -> anyhow::Result<Arc<RuleSet>> {
     let lateness = config.detect.allowed_lateness;
     let settings = EngineConfig {
         emission: Emission::First,
@@ -160,7 +159,9 @@ impl Service {
         more: Vec<Arc<dyn Sink>>,
     ) -> anyhow::Result<Service> {
         let clock = clock();
-        let rules = rules(config, context)?;
+        let (of, sources) = (config.clone(), engine::sources(context)?);
+        // Planning rules waits for a runtime of its own, which a thread of this one must not.
+        let rules = tokio::task::spawn_blocking(move || rules(&of, sources)).await.context("planning rules")??;
         let metrics = Arc::new(Metrics::new());
         let health = Arc::new(Health::default());
         std::fs::create_dir_all(&config.state).with_context(|| {

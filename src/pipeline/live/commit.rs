@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Control;
@@ -39,6 +40,8 @@ pub struct Committer {
     pub control: mpsc::Sender<Control>,
 }
 
+/// Files on their way to the archive at once.
+const FILES_AT_ONCE: usize = 8;
 /// Pause before a failed step is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(30);
@@ -62,11 +65,9 @@ impl Committer {
             self.insist("journal", || journal.append(&self.replica, *number, bytes.clone())).await;
         }
         if let Some(store) = &self.archive {
-            for file in &group.files {
-                self.insist("archive", || archive::publish(file, store)).await;
-                self.metrics.archive_files.inc();
-                self.metrics.archive_bytes.inc_by(file.bytes);
-                self.metrics.archive_rows.inc_by(file.rows);
+            for files in group.files.chunks(FILES_AT_ONCE) {
+                let publishing: Vec<_> = files.iter().map(|file| self.publish(file, store)).collect();
+                join_all(publishing).await;
             }
         }
         for span in &group.spans {
@@ -75,6 +76,13 @@ impl Committer {
                 tracing::info!(partition = %span.partition, "not committed: the partition is read by another replica now");
             }
         }
+    }
+
+    async fn publish(&self, file: &Finished, store: &Store) {
+        self.insist("archive", || archive::publish(file, store)).await;
+        self.metrics.archive_files.inc();
+        self.metrics.archive_bytes.inc_by(file.bytes);
+        self.metrics.archive_rows.inc_by(file.rows);
     }
 
     /// Does a step until it succeeds.

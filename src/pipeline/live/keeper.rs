@@ -82,6 +82,11 @@ impl Keeper {
         Ok(written.max(applied).map_or(0, |last| last + 1))
     }
 
+    /// Takes the lease if it is free, before anything is read.
+    pub async fn begin(&mut self) -> Result<(), CheckpointError> {
+        self.look().await
+    }
+
     /// Runs until told to stop.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut look = tokio::time::interval(LOOK.min(self.expiry / 3));

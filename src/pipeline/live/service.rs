@@ -19,7 +19,7 @@ use super::reload::RuleSet;
 use super::windows::Windows;
 use super::{Clock, Control, Settings};
 use crate::archive::{self, Writer};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::outbox::Outbox;
 use crate::outbox::dead_letters::DeadLetters;
 use crate::source::{Source, SourceError};
@@ -155,7 +155,6 @@ impl Live {
         let (control, mut controls) = mpsc::channel::<Control>(64);
         let (groups, todo) = mpsc::channel::<Group>(4);
         let (orders, orders_in) = mpsc::channel::<Order>(16);
-        let engine = parts.rules.engine().map_err(Fault::Begin)?;
         let archive = match &parts.archive {
             Some(archive) => Some(
                 Writer::open(&archive.spool, archive.config.clone())
@@ -174,6 +173,10 @@ impl Live {
                 return Err(fault);
             }
         };
+        let rules = parts.rules.clone();
+        // Planning waits for a runtime of its own, which a thread of this one must not.
+        let engine = tokio::task::spawn_blocking(move || rules.engine()).await;
+        let engine = engine.unwrap_or_else(|error| Err(error.to_string())).map_err(Fault::Begin)?;
         let committer = Committer {
             replica: parts.settings.replica.clone(),
             journal: parts.checkpoints.as_ref().map(Checkpoints::journal),
@@ -240,9 +243,11 @@ impl Live {
     async fn keeper(&self, control: &mpsc::Sender<Control>) -> Result<(Option<Keeper>, Option<u64>), Fault> {
         let Some(checkpoints) = &self.parts.checkpoints else { return Ok((None, None)) };
         let settings = &self.parts.settings;
-        let keeper =
+        let mut keeper =
             Keeper::new(checkpoints.clone(), settings.replica.clone(), settings.lease, control.clone());
-        let next = keeper.next_number().await.map_err(|e| Fault::Begin(e.to_string()))?;
+        let failed = |error: CheckpointError| Fault::Begin(error.to_string());
+        let next = keeper.next_number().await.map_err(failed)?;
+        keeper.begin().await.map_err(failed)?;
         Ok((Some(keeper), Some(next)))
     }
 
