@@ -223,8 +223,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 /// What to look at next. A value that could end a quotation is left out rather than quoted: an alert's
 /// text is not to be trusted, least of all pasted into a shell.
 fn steps(alert: &Alert, limits: Limits) -> Vec<Step> {
-    const COLUMNS: &str =
-        "time, username, verb, resource, namespace, name, status_code, client_ip";
+    const COLUMNS: &str = "time, username, verb, resource, namespace, name, status_code, client_ip";
     let ids: Vec<String> = alert
         .audit_ids
         .iter()
