@@ -74,12 +74,12 @@ pub struct Settings {
 /// Why there is no such sink.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailError {
-    #[error("email: {field} has \"{text}\", which is no address ({detail}); write name@example.com")]
+    #[error("{field} has \"{text}\", which is no address ({detail}); write name@example.com")]
     Address { field: &'static str, text: String, detail: String },
-    #[error("email: \"to\" is empty; name at least one recipient")]
+    #[error("\"to\" is empty; name at least one recipient")]
     NoRecipient,
-    #[error("email: {0}")]
-    Identity(#[source] IdentityError),
+    #[error(transparent)]
+    Identity(IdentityError),
 }
 
 enum Login {
@@ -116,6 +116,7 @@ impl Email {
     ///
     /// For what is no address, and where a credential cannot be had.
     pub async fn open(name: impl Into<String>, settings: Settings, clock: Clock) -> Result<Self, EmailError> {
+        let name = name.into();
         let from = mailbox("from", &settings.from)?;
         let to = settings.to.iter().map(|text| mailbox("to", text)).collect::<Result<Vec<_>, _>>()?;
         if to.is_empty() {
@@ -126,11 +127,12 @@ impl Email {
             MailAuth::Login { user, password } => Login::Password { user, password },
             MailAuth::XOAuth2 { user, auth, scope } => {
                 let tokens = TokenSource::open(&auth).await.map_err(EmailError::Identity)?;
+                tracing::info!(sink = name, "signs in with {}", tokens.chosen());
                 Login::Token { user, tokens, scope: scope.unwrap_or_else(|| SCOPE.to_owned()) }
             }
         };
         Ok(Self {
-            name: name.into(),
+            name,
             server: settings.server,
             // The name of this machine says nothing outside a cluster, and some servers want a dot in it.
             hello: ClientId::Domain(from.email.domain().to_owned()),

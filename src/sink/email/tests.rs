@@ -207,10 +207,10 @@ async fn addresses_are_read_at_the_start() {
         ..settings.clone()
     };
     for (settings, message) in [
-        (wrong("contoso.com", &["soc@contoso.com"]), "email: from has \"contoso.com\", which is no address"),
-        (wrong("a@b.com", &["x\r\nRCPT TO:<y@z>"]), "email: to has"),
+        (wrong("contoso.com", &["soc@contoso.com"]), "from has \"contoso.com\", which is no address"),
+        (wrong("a@b.com", &["x\r\nRCPT TO:<y@z>"]), "to has"),
         (wrong("a@b.com", &["jürgen@b.com"]), "few servers take other than ASCII"),
-        (wrong("a@b.com", &[]), "email: \"to\" is empty"),
+        (wrong("a@b.com", &[]), "\"to\" is empty"),
     ] {
         let error = open(settings).await.err().unwrap().to_string();
         assert!(error.contains(message), "{error}");
