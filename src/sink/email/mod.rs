@@ -17,7 +17,6 @@ mod text;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -34,6 +33,7 @@ use crate::identity::IdentityError;
 use crate::identity::Secret;
 use crate::identity::TokenSource;
 
+use super::Clock;
 use super::MailAuth;
 use super::MailServer;
 use super::Outcome;
@@ -57,9 +57,6 @@ const WAITS: u32 = 2;
 const SCOPE: &str = "https://outlook.office365.com/.default";
 /// Alerts that only some recipients have got; beyond this they are forgotten and may come twice.
 const MOST_PARTIAL: usize = 10_000;
-
-/// The time in microseconds since the epoch.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// What `[[sink]] type = "email"` says.
 #[derive(Debug, Clone)]

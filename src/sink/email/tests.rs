@@ -1,6 +1,8 @@
 //! What a mail says, and that hostile text of a log stays text. The server's side is tested against a real
 //! one, with the integration tests.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::alert::Severity;
