@@ -217,7 +217,7 @@ async fn decoded_samples_come_back_whole() {
     let sample =
         fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/hub/2026-03-10-part-1.ndjson")).unwrap();
     let spool = tempfile::tempdir().unwrap();
-    for place in places().await {
+    for place in places() {
         let mut decoder = Decoder::default();
         let mut writer = Writer::open(spool.path(), config(64 << 20)).unwrap();
         let mut batches = Vec::new();
@@ -340,7 +340,7 @@ fn after_an_error_nothing_is_taken_for_written() {
 
 #[tokio::test]
 async fn a_day_goes_when_it_is_older_than_it_is_kept() {
-    for place in places().await {
+    for place in places() {
         let store = place.open();
         let put = async |key: &str| store.put(key, "12345".into(), &Default::default()).await.unwrap();
         for key in [

@@ -27,7 +27,7 @@ fn partition(id: &str) -> LeaseName {
 
 #[tokio::test]
 async fn positions_are_kept_and_never_go_backwards() {
-    for place in places().await {
+    for place in places() {
         let (one, store) = (checkpoints(&place), place.open());
         assert_eq!(one.positions().await.unwrap().len(), 0);
         assert_eq!(one.position("0").await.unwrap(), None);
@@ -53,7 +53,7 @@ async fn positions_are_kept_and_never_go_backwards() {
 
 #[tokio::test]
 async fn writers_of_one_position_leave_the_highest() {
-    for place in places().await {
+    for place in places() {
         let one = checkpoints(&place);
         let writes: Vec<_> = [3, 9, 1, 4]
             .map(|sequence| {
@@ -70,7 +70,7 @@ async fn writers_of_one_position_leave_the_highest() {
 
 #[tokio::test]
 async fn a_position_that_cannot_be_read_is_no_beginning() {
-    for place in places().await {
+    for place in places() {
         let one = checkpoints(&place);
         let bad = Metadata::from([("sequencenumber".to_owned(), "seven".to_owned())]);
         place.open().put(&format!("{BASE}/checkpoint/3"), Bytes::new(), &bad).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_position_that_cannot_be_read_is_no_beginning() {
 
 #[tokio::test]
 async fn leases_are_taken_renewed_given_back() {
-    for place in places().await {
+    for place in places() {
         let one = checkpoints(&place);
         assert_eq!(one.leases().await.unwrap(), []);
         let first = one.claim(&partition("0"), "a", None).await.unwrap().unwrap();
@@ -115,7 +115,7 @@ async fn leases_are_taken_renewed_given_back() {
 
 #[tokio::test]
 async fn the_leader_is_none_of_the_partitions() {
-    for place in places().await {
+    for place in places() {
         let one = checkpoints(&place);
         one.claim(&LeaseName::Leader, "a", None).await.unwrap().unwrap();
         one.claim(&partition("1"), "b", None).await.unwrap().unwrap();
@@ -133,7 +133,7 @@ async fn the_leader_is_none_of_the_partitions() {
 
 #[tokio::test]
 async fn of_racing_claimers_one_wins() {
-    for place in places().await {
+    for place in places() {
         let one = checkpoints(&place);
         let mut seen = None;
         for round in 0..5 {
@@ -157,7 +157,7 @@ async fn of_racing_claimers_one_wins() {
 
 #[tokio::test]
 async fn the_journal_keeps_order_and_content() {
-    for place in places().await {
+    for place in places() {
         let journal = checkpoints(&place).journal();
         assert_eq!(journal.list().await.unwrap(), []);
         for (replica, number) in [("pod/b", 1), ("pod-a", 16), ("pod-a", 2), ("pod-a", u64::MAX)] {
@@ -185,7 +185,7 @@ async fn the_journal_keeps_order_and_content() {
 
 #[tokio::test]
 async fn a_snapshot_is_written_over_the_one_that_was_read() {
-    for place in places().await {
+    for place in places() {
         let journal = Arc::new(checkpoints(&place).journal());
         assert_eq!(journal.read_snapshot().await.unwrap(), None);
         let first = journal.write_snapshot("1".into(), None).await.unwrap().unwrap();

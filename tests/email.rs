@@ -31,7 +31,10 @@ fn email() {
     assert!(!text.contains("\nrunning 0 tests"), "{text}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "the search path of the test is handed on with one folder more")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the search path of the test is handed on with one folder more"
+)]
 fn path_with(folder: &Path) -> std::ffi::OsString {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&paths))).unwrap()
@@ -138,7 +141,8 @@ mod inside {
         let boundary = head.split_once("boundary=\"").unwrap().1.split_once('"').unwrap().0;
         let parts: Vec<&str> = body.split(&format!("--{boundary}")).collect();
         assert_eq!(parts.len(), 4, "{body}");
-        let plain = parts[1].trim_start().strip_prefix("Content-Type: text/plain; charset=utf-8\r\n").unwrap();
+        let plain =
+            parts[1].trim_start().strip_prefix("Content-Type: text/plain; charset=utf-8\r\n").unwrap();
         let html = parts[2].trim_start().strip_prefix("Content-Type: text/html; charset=utf-8\r\n").unwrap();
         (head, quoted_printable(plain), quoted_printable(html))
     }
@@ -165,7 +169,10 @@ mod inside {
         for n in 0..3 {
             let mail = smtp.mail(n + 1);
             assert_eq!((&mail["encrypted"], &mail["user"]), (&json!(true), &json!("robot")));
-            assert_eq!((&mail["from"], &mail["to"]), (&json!("aksentry@contoso.com"), &json!(["soc@contoso.com"])));
+            assert_eq!(
+                (&mail["from"], &mail["to"]),
+                (&json!("aksentry@contoso.com"), &json!(["soc@contoso.com"]))
+            );
             assert_eq!(mail["hello"], "contoso.com");
             let (head, plain, html) = read(&mail);
             for line in [
@@ -225,7 +232,8 @@ mod inside {
     async fn a_token_that_is_not_taken_is_renewed_once() {
         let smtp = server(json!({"tls": "starttls", "auth": ["XOAUTH2"], "tokens": ["fresh"]}));
         let mut settings = settings(&smtp);
-        settings.auth = MailAuth::XOAuth2 { user: "robot@contoso.com".to_owned(), auth: Auth::Cli, scope: None };
+        settings.auth =
+            MailAuth::XOAuth2 { user: "robot@contoso.com".to_owned(), auth: Auth::Cli, scope: None };
         let email = open(settings.clone()).await;
         assert_eq!(email.send(&alerts(1)).await, [Outcome::Delivered]);
         let tried: Vec<bool> = smtp.seen("auth").iter().map(|auth| auth["accepted"] == true).collect();
@@ -292,7 +300,10 @@ mod inside {
         let email = open(settings(&smtp)).await;
         let outcome = email.send(&alerts(1)).await.remove(0);
         assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
-        assert!(reason(&outcome).contains(gone) && reason(&outcome).contains("soc@contoso.com"), "{outcome:?}");
+        assert!(
+            reason(&outcome).contains(gone) && reason(&outcome).contains("soc@contoso.com"),
+            "{outcome:?}"
+        );
 
         let both = vec!["soc@contoso.com".to_owned(), "boss@contoso.com".to_owned()];
         let email = open(Settings { to: both, ..settings(&smtp) }).await;
@@ -326,7 +337,10 @@ mod inside {
         let smtp = usual(json!({"replies": {"data": ["hang", "close", "ok", "close"]}}));
         let email = open(settings(&smtp)).await.with_patience(Duration::from_secs(2));
         let outcome = email.send(&alerts(1)).await.remove(0);
-        assert!(reason(&outcome).contains("no answer from localhost") && retry(&outcome).is_none(), "{outcome:?}");
+        assert!(
+            reason(&outcome).contains("no answer from localhost") && retry(&outcome).is_none(),
+            "{outcome:?}"
+        );
         let outcomes = email.send(&alerts(2)).await;
         for outcome in &outcomes {
             assert!(reason(outcome).contains("lost the connection"), "{outcome:?}");
@@ -355,22 +369,24 @@ mod inside {
         assert!(email.probe().await.unwrap_err().contains("is not to be trusted"));
         assert!(smtp.seen("auth").is_empty());
 
-        // A name that leads to this machine and is in no certificate.
-        let smtp = usual(json!({}));
-        let mut other = settings(&smtp);
-        other.server.host = "127.0.0.2".to_owned();
-        other.server.port = smtp.port;
-        let error = open(other).await.probe().await.unwrap_err();
-        assert!(error.contains("127.0.0.2"), "{error}");
+        let other = Smtp::named(&["mail.example"], json!({"tls": "starttls"})).trusted_in(&bundle());
+        let error = open(settings(&other)).await.probe().await.unwrap_err();
+        assert!(error.contains("it is for another name") && error.contains("mail.example"), "{error}");
 
         let plain = server(json!({"tls": "none", "auth": ["LOGIN"], "users": {"robot": "secret"}}));
         let probed = open(settings(&plain)).await.probe().await.unwrap();
         assert!(probed.contains("plaintext on this machine, signed in as robot with LOGIN"), "{probed}");
-        let xoauth2 = MailAuth::XOAuth2 {
-            user: "robot".to_owned(),
-            auth: Auth::Token(Secret::new("t")),
-            scope: None,
-        };
+        // The same machine under a name that need not be this machine.
+        let mut elsewhere = settings(&plain);
+        elsewhere.server.host = "localhost.".to_owned();
+        let outcome = open(elsewhere).await.send(&alerts(1)).await.remove(0);
+        assert!(
+            reason(&outcome).contains("offers no STARTTLS, and plaintext is for this machine only"),
+            "{outcome:?}"
+        );
+        assert_eq!((retry(&outcome), plain.seen("auth").len()), (SLOW, 1));
+        let xoauth2 =
+            MailAuth::XOAuth2 { user: "robot".to_owned(), auth: Auth::Token(Secret::new("t")), scope: None };
         let error = open(Settings { auth: xoauth2, ..settings(&plain) }).await.probe().await.unwrap_err();
         assert!(error.contains("offers no sign-in with XOAUTH2, but LOGIN"), "{error}");
     }

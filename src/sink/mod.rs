@@ -4,11 +4,11 @@
 mod backoff;
 mod breaker;
 pub mod delivery;
+pub mod email;
 pub mod file;
 pub mod http;
 pub mod sentinel;
 pub mod webhook;
-pub mod email;
 
 use std::path::PathBuf;
 use std::sync::Arc;

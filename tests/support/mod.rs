@@ -1,11 +1,9 @@
-//! What tests share.
+//! Services that tests talk to, over real connections on loopback.
 
 #![allow(dead_code, reason = "the tests that use all of it come one by one")]
 
 pub mod azurite;
-pub mod servers;
-pub mod smtp;
-//! Services that tests talk to, over real connections on loopback.
-
 pub mod http;
 pub mod sentinel;
+pub mod servers;
+pub mod smtp;

@@ -23,16 +23,22 @@ pub struct Smtp {
 impl Smtp {
     /// Starts one. `behaviour` is what `tests/servers/smtp.mjs` describes, without key and certificate:
     /// those are made here, for `localhost` and 127.0.0.1.
-    pub fn start(mut behaviour: Value) -> Self {
+    pub fn start(behaviour: Value) -> Self {
+        Self::named(&["localhost", "127.0.0.1"], behaviour)
+    }
+
+    /// The same with a certificate for other names.
+    pub fn named(names: &[&str], mut behaviour: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = folder.path().join("authority.pem");
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority of a test");
+        // Of its own name: authorities are looked for by it.
+        params.distinguished_name.push(DnType::CommonName, folder.path().display().to_string());
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         fs::write(&authority, issuer.pem()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
         behaviour["key"] = json!(key.serialize_pem());
         behaviour["cert"] = json!(certificate.pem());

@@ -223,8 +223,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 /// What to look at next. A value that could end a quotation is left out rather than quoted: an alert's
 /// text is not to be trusted, least of all pasted into a shell.
 fn steps(alert: &Alert, limits: Limits) -> Vec<Step> {
-    const COLUMNS: &str =
-        "time, username, verb, resource, namespace, name, status_code, client_ip";
+    const COLUMNS: &str = "time, username, verb, resource, namespace, name, status_code, client_ip";
     let ids: Vec<String> = alert
         .audit_ids
         .iter()
@@ -295,14 +294,12 @@ pub fn is_technique(id: &str) -> bool {
 /// One line of text that shows what is in it, cut after `max` characters.
 pub fn clean(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max * 4));
-    let mut shown = 0;
-    for c in text.chars() {
+    for (shown, c) in text.chars().enumerate() {
         if shown >= max {
             let all = text.chars().count();
             out.push_str(&format!("… (cut; {all} characters)"));
             break;
         }
-        shown += 1;
         match c {
             '\t' | '\n' | '\r' => out.push(' '),
             c if c.is_control() || is_invisible(c) => out.push_str(&format!("\\u{{{:x}}}", c as u32)),

@@ -153,7 +153,8 @@ fn refusal_of_us(code: u16, words: &str, stage: Stage) -> Option<&'static str> {
 }
 
 fn certificate(words: &str) -> &'static str {
-    if words.contains("UnknownIssuer") {
+    // The other: an authority of the same name and another key, as after it was set up anew.
+    if words.contains("UnknownIssuer") || words.contains("BadSignature") {
         "its authority is not known here; for a private one let SSL_CERT_FILE name a file that has it"
     } else if words.contains("NotValidForName") {
         "it is for another name; write in server the name that is in it"

@@ -39,10 +39,10 @@ pub fn render(content: &Content<'_>) -> String {
          <meta name=\"supported-color-schemes\" content=\"light dark\">\
          <style>:root{color-scheme:light dark}</style></head>\n",
     );
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<body style=\"margin:0;padding:16px;{FONT};font-size:15px;line-height:1.45\">\n\
-         <div style=\"max-width:760px;margin:0 auto\">\n"
+         <div style=\"max-width:760px;margin:0 auto\">"
     );
     if let Some(digest) = &content.digest {
         overview(&mut out, digest, content.details.len());
@@ -50,10 +50,10 @@ pub fn render(content: &Content<'_>) -> String {
     for (severity, facts) in &content.details {
         alert(&mut out, severity, facts, if content.digest.is_some() { "36px" } else { "0" });
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<p style=\"{QUIET};font-size:12px;{LINE};padding-top:8px;margin-top:28px\">aksentry; the times are UTC.</p>\n\
-         </div></body></html>\n"
+         </div></body></html>"
     );
     out
 }
@@ -66,11 +66,11 @@ fn overview(out: &mut String, digest: &Digest, detailed: usize) {
     );
     for line in &digest.lines {
         let cell = format!("{LINE};padding:8px 10px 8px 0;vertical-align:top");
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<tr><td style=\"{cell};white-space:nowrap\">{}</td>\
              <td style=\"{cell};width:100%\"><b>{}</b><br>{}<br>\
-             <span style=\"{QUIET};font-size:13px\">{} &nbsp; {}</span></td></tr>\n",
+             <span style=\"{QUIET};font-size:13px\">{} &nbsp; {}</span></td></tr>",
             label(&line.severity),
             Escaped(&line.title),
             Breakable(&line.summary),
@@ -80,7 +80,7 @@ fn overview(out: &mut String, digest: &Digest, detailed: usize) {
     }
     out.push_str("</table>\n");
     if digest.without_details > 0 {
-        let _ = write!(out, "<p style=\"{QUIET}\">Details of the first {detailed} follow.</p>\n");
+        let _ = writeln!(out, "<p style=\"{QUIET}\">Details of the first {detailed} follow.</p>");
     }
 }
 
@@ -96,10 +96,10 @@ fn alert(out: &mut String, severity: &str, facts: &Facts, space_above: &str) {
     for mark in &facts.marks {
         let _ = write!(out, " {}", badge(mark, "#4c1d95"));
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
         "</div>\n<h2 style=\"font-size:19px;line-height:1.3;margin:8px 0 6px\">{}</h2>\n\
-         <p style=\"font-size:16px;margin:0 0 14px;overflow-wrap:anywhere\">{}</p>\n",
+         <p style=\"font-size:16px;margin:0 0 14px;overflow-wrap:anywhere\">{}</p>",
         Escaped(&facts.title),
         Breakable(&facts.summary)
     );
@@ -111,28 +111,28 @@ fn alert(out: &mut String, severity: &str, facts: &Facts, space_above: &str) {
     if !facts.steps.is_empty() {
         heading(out, "What to do");
         for step in &facts.steps {
-            let _ = write!(
+            let _ = writeln!(
                 out,
                 "<p style=\"margin:8px 0 4px\">{}:</p>\n<pre style=\"{MONO};font-size:12.5px;line-height:1.4;\
                  white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:10px 12px;border:1px solid #80808055;\
-                 border-radius:4px;background:#8080801a\">{}</pre>\n",
+                 border-radius:4px;background:#8080801a\">{}</pre>",
                 Escaped(&step.shows),
                 Escaped(&step.command)
             );
         }
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<p style=\"{QUIET};font-size:12px;margin:6px 0 0\">PATH is where your logs are archived: a folder, or \
-             az://CONTAINER/PREFIX.</p>\n"
+             az://CONTAINER/PREFIX.</p>"
         );
     }
     out.push_str("</div>\n");
 }
 
 fn heading(out: &mut String, text: &str) {
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<h3 style=\"{QUIET};font-size:12px;letter-spacing:.06em;text-transform:uppercase;margin:18px 0 6px\">{}</h3>\n",
+        "<h3 style=\"{QUIET};font-size:12px;letter-spacing:.06em;text-transform:uppercase;margin:18px 0 6px\">{}</h3>",
         Escaped(text)
     );
 }
@@ -141,10 +141,10 @@ fn rows(out: &mut String, rows: &[Row], attack: &[String]) {
     out.push_str(TABLE);
     for (name, value) in rows {
         let value = if name == ATTACK { links(attack) } else { Breakable(value).to_string() };
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<tr><td style=\"{LINE};{QUIET};padding:5px 14px 5px 0;vertical-align:top;white-space:nowrap\">{}</td>\
-             <td style=\"{LINE};padding:5px 0;vertical-align:top;width:100%;overflow-wrap:anywhere\">{value}</td></tr>\n",
+             <td style=\"{LINE};padding:5px 0;vertical-align:top;width:100%;overflow-wrap:anywhere\">{value}</td></tr>",
             Escaped(name)
         );
     }

@@ -17,7 +17,6 @@ mod text;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -34,6 +33,7 @@ use crate::identity::IdentityError;
 use crate::identity::Secret;
 use crate::identity::TokenSource;
 
+use super::Clock;
 use super::MailAuth;
 use super::MailServer;
 use super::Outcome;
@@ -58,9 +58,6 @@ const SCOPE: &str = "https://outlook.office365.com/.default";
 /// Alerts that only some recipients have got; beyond this they are forgotten and may come twice.
 const MOST_PARTIAL: usize = 10_000;
 
-/// The time in microseconds since the epoch.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
 /// What `[[sink]] type = "email"` says.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -74,12 +71,12 @@ pub struct Settings {
 /// Why there is no such sink.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailError {
-    #[error("email: {field} has \"{text}\", which is no address ({detail}); write name@example.com")]
+    #[error("{field} has \"{text}\", which is no address ({detail}); write name@example.com")]
     Address { field: &'static str, text: String, detail: String },
-    #[error("email: \"to\" is empty; name at least one recipient")]
+    #[error("\"to\" is empty; name at least one recipient")]
     NoRecipient,
-    #[error("email: {0}")]
-    Identity(#[source] IdentityError),
+    #[error(transparent)]
+    Identity(IdentityError),
 }
 
 enum Login {
@@ -116,6 +113,7 @@ impl Email {
     ///
     /// For what is no address, and where a credential cannot be had.
     pub async fn open(name: impl Into<String>, settings: Settings, clock: Clock) -> Result<Self, EmailError> {
+        let name = name.into();
         let from = mailbox("from", &settings.from)?;
         let to = settings.to.iter().map(|text| mailbox("to", text)).collect::<Result<Vec<_>, _>>()?;
         if to.is_empty() {
@@ -126,11 +124,12 @@ impl Email {
             MailAuth::Login { user, password } => Login::Password { user, password },
             MailAuth::XOAuth2 { user, auth, scope } => {
                 let tokens = TokenSource::open(&auth).await.map_err(EmailError::Identity)?;
+                tracing::info!(sink = name, "signs in with {}", tokens.chosen());
                 Login::Token { user, tokens, scope: scope.unwrap_or_else(|| SCOPE.to_owned()) }
             }
         };
         Ok(Self {
-            name: name.into(),
+            name,
             server: settings.server,
             // The name of this machine says nothing outside a cluster, and some servers want a dot in it.
             hello: ClientId::Domain(from.email.domain().to_owned()),

@@ -1,6 +1,8 @@
 //! What a mail says, and that hostile text of a log stays text. The server's side is tested against a real
 //! one, with the integration tests.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::alert::Severity;
@@ -67,7 +69,8 @@ fn who_what_where_when_and_the_rest_as_evidence() {
     ] {
         assert_eq!(row(&facts, label), value, "{label}");
     }
-    let evidence: Vec<_> = facts.evidence.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let evidence: Vec<_> =
+        facts.evidence.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(evidence, [("refused", "0"), ("admin", "yes")]);
 }
 
@@ -103,7 +106,8 @@ fn what_could_leave_its_quotation_gets_into_no_command() {
 #[test]
 fn text_of_a_log_stays_text() {
     let mut alert = alert();
-    let bad = "<script>alert(1)</script><img src=x onerror=y>\r\nBcc: evil@example.com\u{202e}\u{0}\u{1b}[2J \"'&";
+    let bad =
+        "<script>alert(1)</script><img src=x onerror=y>\r\nBcc: evil@example.com\u{202e}\u{0}\u{1b}[2J \"'&";
     alert.title = bad.to_owned();
     alert.summary = bad.to_owned();
     alert.rule = bad.to_owned();
@@ -171,7 +175,10 @@ fn a_digest_begins_with_the_worst() {
     other.replayed = true;
     let alerts = [&high, &critical, &other];
     let text = text::render(&message::content(&alerts));
-    assert!(text.starts_with("3 alerts (1 critical, 2 high)\n\n  1. CRITICAL      The worst [rule on trial]\n"), "{text}");
+    assert!(
+        text.starts_with("3 alerts (1 critical, 2 high)\n\n  1. CRITICAL      The worst [rule on trial]\n"),
+        "{text}"
+    );
     assert!(text.contains("A secret was read [replayed]"), "{text}");
     let mail = mail(&alerts);
     // The dash is encoded, and so is the word it touches.
@@ -202,10 +209,10 @@ async fn addresses_are_read_at_the_start() {
         ..settings.clone()
     };
     for (settings, message) in [
-        (wrong("contoso.com", &["soc@contoso.com"]), "email: from has \"contoso.com\", which is no address"),
-        (wrong("a@b.com", &["x\r\nRCPT TO:<y@z>"]), "email: to has"),
+        (wrong("contoso.com", &["soc@contoso.com"]), "from has \"contoso.com\", which is no address"),
+        (wrong("a@b.com", &["x\r\nRCPT TO:<y@z>"]), "to has"),
         (wrong("a@b.com", &["jürgen@b.com"]), "few servers take other than ASCII"),
-        (wrong("a@b.com", &[]), "email: \"to\" is empty"),
+        (wrong("a@b.com", &[]), "\"to\" is empty"),
     ] {
         let error = open(settings).await.err().unwrap().to_string();
         assert!(error.contains(message), "{error}");
