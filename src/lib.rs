@@ -20,6 +20,7 @@ pub mod cli;
 pub mod decode;
 pub mod detect;
 pub mod event;
+pub mod hub;
 pub mod identity;
 pub mod pipeline;
 pub mod rules;

@@ -18,11 +18,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("archive", &["event", "store", "telemetry"]),
     ("outbox", &["event", "alert", "telemetry"]),
     ("sink", &["event", "alert", "identity", "outbox", "telemetry"]),
-    ("hub", &[]),
+    ("hub", &["identity"]),
     ("decode", &["event"]),
     ("detect", &["event", "rules", "alert"]),
     ("pipeline", &["event", "alert", "rules", "source", "decode", "detect"]),
-    ("cli", &["event", "alert", "rules", "source", "decode", "detect", "pipeline"]),
+    ("cli", &["event", "alert", "rules", "source", "decode", "detect", "pipeline", "hub"]),
 ];
 
 const MAX_LINES: usize = 500;

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod coverage;
 mod engine;
+mod hub;
 mod hunt;
 mod output;
 mod progress;
@@ -70,6 +71,8 @@ enum Command {
     Test(test::Test),
     /// What the pack of detections holds
     Rules(rules::Rules),
+    /// A hub in memory that clients of Event Hubs can use, for development and tests only
+    Hub(hub::Hub),
 }
 
 /// What a command gets beside its own arguments.
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
+        Command::Hub(command) => command.run(&context),
     };
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
