@@ -5,6 +5,7 @@ mod azurite;
 mod checkpoint;
 mod cli;
 mod docs;
+mod eventhubs;
 mod layers;
 mod pack;
 mod replay;
