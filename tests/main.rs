@@ -7,6 +7,7 @@ mod cli;
 mod deploy;
 mod docs;
 mod email;
+mod eventhubs;
 mod layers;
 mod live;
 mod pack;

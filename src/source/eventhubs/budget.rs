@@ -43,11 +43,30 @@ impl Budget {
         }
     }
 
-    /// Waits until there is room. A batch larger than the whole budget takes all of it.
-    pub(super) async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
-        // Never closed, so always some.
-        Arc::clone(&self.room).acquire_many_owned(units).await.ok()
+    /// Takes as much more as `bytes` need, if it is there.
+    pub(super) fn grow(&self, room: &mut Room, bytes: usize) -> bool {
+        let missing = self.units_of(bytes).saturating_sub(room.units());
+        match (Arc::clone(&self.room).try_acquire_many_owned(missing), &mut room.0) {
+            (Ok(more), Some(permit)) => permit.merge(more),
+            (Ok(more), none) => *none = Some(more),
+            (Err(_), _) => return false,
+        }
+        true
+    }
+
+    /// Waits until there is room for `bytes`. A batch larger than the whole budget takes all of it.
+    pub(super) async fn fill(&self, room: &mut Room, bytes: usize) {
+        if self.grow(room, bytes) {
+            return;
+        }
+        // Whoever waits has nothing that another one may be waiting for.
+        room.0 = None;
+        // Never closed, so never an error.
+        room.0 = Arc::clone(&self.room).acquire_many_owned(self.units_of(bytes)).await.ok();
+    }
+
+    fn units_of(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units)
     }
 
     /// Bytes handed on and not given back.
@@ -63,6 +82,16 @@ impl Budget {
     pub(super) fn ahead(&self, size: &Size) -> u32 {
         let share = self.bytes as f64 / self.readers.load(Ordering::Relaxed).max(1) as f64;
         ((share / size.mean.max(1.0)) as u32).clamp(LEAST_AHEAD, MOST_AHEAD)
+    }
+}
+
+/// Room taken for one batch; given back when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Room(pub(super) Option<OwnedSemaphorePermit>);
+
+impl Room {
+    fn units(&self) -> u32 {
+        self.0.as_ref().map_or(0, |permit| u32::try_from(permit.num_permits()).unwrap_or(u32::MAX))
     }
 }
 
@@ -87,6 +116,8 @@ impl Size {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -110,12 +141,34 @@ mod tests {
     #[tokio::test]
     async fn a_batch_larger_than_everything_passes_alone() {
         let budget = Budget::new(20 * UNIT);
-        let room = budget.take(100 * UNIT).await;
+        let (mut large, mut small) = (Room::default(), Room::default());
+        budget.fill(&mut large, 100 * UNIT).await;
         assert_eq!(budget.taken(), 10 * UNIT);
-        assert!(futures::FutureExt::now_or_never(budget.take(1)).is_none());
-        drop(room);
-        let room = budget.take(1).await;
+        assert!(!budget.grow(&mut small, 1));
+        assert!(budget.fill(&mut small, 1).now_or_never().is_none());
+        drop(large);
+        budget.fill(&mut small, 1).await;
         assert_eq!(budget.taken(), UNIT);
-        drop(room);
+        assert!(budget.grow(&mut small, 3 * UNIT));
+        assert_eq!(budget.taken(), 3 * UNIT);
+        drop(small);
+        assert_eq!(budget.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn two_that_want_all_do_not_wait_for_each_other() {
+        let budget = Budget::new(20 * UNIT);
+        let (mut a, mut b) = (Room::default(), Room::default());
+        assert!(budget.grow(&mut a, 5 * UNIT) && budget.grow(&mut b, 5 * UNIT));
+        let first = async {
+            budget.fill(&mut a, 10 * UNIT).await;
+            drop(a);
+        };
+        let second = async {
+            budget.fill(&mut b, 10 * UNIT).await;
+            drop(b);
+        };
+        futures::join!(first, second);
+        assert_eq!(budget.taken(), 0);
     }
 }

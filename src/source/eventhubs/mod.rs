@@ -15,6 +15,7 @@ mod config;
 mod fault;
 mod gather;
 mod health;
+mod lease;
 mod link;
 mod management;
 mod monitor;

@@ -57,6 +57,8 @@ async fn look_around(shared: &Shared) {
                 }
             }
         }
+        let taken = i64::try_from(shared.budget.taken()).unwrap_or(i64::MAX);
+        shared.metrics.queue_bytes.get_or_create(&metrics::Queue { queue: "source" }).set(taken);
         if look % PARTITIONS_EVERY == 0
             && let Ok(partitions) = shared.management.partitions().await
         {

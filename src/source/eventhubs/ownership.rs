@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::lease;
 use super::reader::End;
 use super::reader::Reader;
 use super::shared::Holding;
@@ -23,8 +24,6 @@ use super::shared::Shared;
 use super::shares::Board;
 use super::shares::Claim;
 use super::shares::Why;
-use crate::checkpoint::Lease;
-use crate::checkpoint::LeaseName;
 use crate::event::Partition;
 
 /// Requests to the store under way at once.
@@ -155,21 +154,20 @@ impl Ownership {
         self.shared.metrics.partitions_owned.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    async fn renew(&mut self) {
+    async fn renew(&self) {
         // Quick rounds in between leave leases alone that were renewed just now.
-        let due = self.shared.link.config.lease / 4;
-        let all = self.running.keys().filter_map(|partition| {
+        let rest = self.shared.link.config.lease / 4;
+        let due = self.running.iter().filter_map(|(partition, running)| {
             let holding = self.shared.held.get(partition)?;
-            (holding.asked.elapsed() >= due)
-                .then(|| renew(&self.shared, Partition::clone(partition), holding))
+            (holding.asked.elapsed() >= rest).then_some((partition, running, holding))
         });
-        for renewed in join_all(all).await {
-            if let Some(lost) = renewed
-                && let Some(running) = self.running.get(&lost)
-            {
+        let shared = &self.shared;
+        join_all(due.map(|(partition, running, holding)| async move {
+            if !lease::renew(shared, partition, &holding).await {
                 running.stop.cancel();
             }
-        }
+        }))
+        .await;
     }
 
     async fn close(mut self) {
@@ -195,25 +193,8 @@ impl Ownership {
     }
 }
 
-/// Asks for a lease; it counts from before the question.
-async fn claim(
-    shared: &Shared,
-    partition: &Partition,
-    seen: Option<&Lease>,
-) -> Result<Option<Holding>, String> {
-    let name = LeaseName::Partition(Partition::clone(partition));
-    let config = &shared.link.config;
-    let asked = Instant::now();
-    let patience = shared.store_patience();
-    match timeout(patience, shared.checkpoints.claim(&name, &config.replica, seen)).await {
-        Ok(Ok(lease)) => Ok(lease.map(|lease| Holding { lease, asked, until: asked + config.lease })),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer in {patience:?}")),
-    }
-}
-
 async fn take(shared: &Shared, wanted: Claim) -> Option<(Claim, Holding)> {
-    match claim(shared, &wanted.partition, wanted.seen.as_ref()).await {
+    match lease::claim(shared, &wanted.partition, wanted.seen.as_ref()).await {
         Ok(Some(holding)) => Some((wanted, holding)),
         // Somebody was faster.
         Ok(None) => None,
@@ -222,25 +203,4 @@ async fn take(shared: &Shared, wanted: Claim) -> Option<(Claim, Holding)> {
             None
         }
     }
-}
-
-/// The partition, if its lease is lost.
-async fn renew(shared: &Shared, partition: Partition, holding: Holding) -> Option<Partition> {
-    let held = &shared.held;
-    match claim(shared, &partition, Some(&holding.lease)).await {
-        Ok(Some(holding)) => {
-            held.set(&partition, holding);
-            return None;
-        }
-        Ok(None) => tracing::info!(%partition, "another replica took the partition"),
-        Err(error) if holding.until <= Instant::now() => {
-            tracing::error!(%partition, error, "a lease has run out: the partition is given up");
-        }
-        Err(error) => {
-            tracing::warn!(%partition, error, "a lease was not renewed: reading on until it runs out");
-            return None;
-        }
-    }
-    held.remove(&partition);
-    Some(partition)
 }

@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Room;
 use super::budget::Size;
 use super::config::Backoff;
 use super::config::Start;
@@ -28,6 +29,7 @@ use super::gather::Gather;
 use super::gather::Message;
 use super::gather::Taken;
 use super::health::Progress;
+use super::lease;
 use super::management::Extent;
 use super::shared::Shared;
 use crate::event::Partition;
@@ -39,9 +41,12 @@ use crate::telemetry::metrics;
 
 /// What the hub has is asked for in front of every attempt, but reading can do without.
 const EXTENT_PATIENCE: Duration = Duration::from_secs(5);
-/// The messages a link has ahead are adapted when they are this many times too many, or too few.
+/// The messages a link has ahead are adapted when they are this many times too many, or too few, and after
+/// so many messages: opening again costs more than a few that are not ahead.
 const TOO_MANY: u32 = 2;
+const ENOUGH_TO_SHRINK: u64 = 16;
 const TOO_FEW: u32 = 4;
+const ENOUGH_TO_GROW: u64 = 2000;
 
 /// Why a reader ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,33 +162,55 @@ impl Reader {
                 Trouble::Closed => return End::Stopped,
                 Trouble::Resize => {
                     tracing::debug!(%partition, "messages have another size now: opening the receiver again");
-                    continue;
+                    None
                 }
                 Trouble::Stalled => {
                     tracing::warn!(%partition, "the hub has messages and none came: connecting anew");
                     self.count("stalled");
-                    continue;
+                    None
                 }
                 Trouble::Fault(Fault::Stolen(_)) => {
                     tracing::info!(%partition, "another receiver took the partition");
                     self.count("stolen");
                     return End::Stolen;
                 }
-                Trouble::Fault(fault) => fault,
+                Trouble::Fault(fault) => Some(fault),
             };
-            self.progress.change(|state| {
-                state.disconnected.get_or_insert_with(Instant::now);
-            });
-            if fault.is_permanent() && !self.shared.proven.load(Ordering::Relaxed) {
-                let error = SourceError(fault.text().to_owned());
-                // Fails where nobody listens, who then needs no error.
-                let _ = self.shared.out.send(Err(error)).await;
-                return End::Failed;
+            if let Some(fault) = fault
+                && let Some(end) = self.failed(fault).await
+            {
+                return end;
             }
-            let delay = self.backoff.delay();
-            tracing::warn!(%partition, error = fault.text(), ?delay, "reading failed: connecting anew");
-            self.count("error");
-            sleep(delay).await;
+            // Connecting takes the partition away from whoever reads it, so it must be ours still.
+            if !self.is_ours().await {
+                return End::Stolen;
+            }
+        }
+    }
+
+    /// Waits after a fault, or ends.
+    async fn failed(&mut self, fault: Fault) -> Option<End> {
+        self.progress.change(|state| {
+            state.disconnected.get_or_insert_with(Instant::now);
+        });
+        if fault.is_permanent() && !self.shared.proven.load(Ordering::Relaxed) {
+            let error = SourceError(fault.text().to_owned());
+            // Fails where nobody listens, who then needs no error.
+            let _ = self.shared.out.send(Err(error)).await;
+            return Some(End::Failed);
+        }
+        let delay = self.backoff.delay();
+        let partition = &self.partition;
+        tracing::warn!(%partition, error = fault.text(), ?delay, "reading failed: connecting anew");
+        self.count("error");
+        sleep(delay).await;
+        None
+    }
+
+    async fn is_ours(&self) -> bool {
+        match self.shared.held.get(&self.partition) {
+            Some(holding) => lease::renew(&self.shared, &self.partition, &holding).await,
+            None => false,
         }
     }
 
@@ -206,6 +233,7 @@ impl Reader {
         });
         let mut proof = std::pin::pin!(sleep(shared.timing().check));
         let mut works = false;
+        let opened = self.messages.get();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -223,34 +251,43 @@ impl Reader {
             }
             self.progress.change(|state| state.waiting = None);
             // What is here already comes along; nothing is waited for.
-            let mut trouble = None;
-            while trouble.is_none() && !gather.is_full() {
+            let (mut trouble, mut room) = (None, Room::default());
+            let mut more = shared.budget.grow(&mut room, gather.bytes());
+            while more && trouble.is_none() && !gather.is_full() {
                 let Some(event) = events.next().now_or_never() else { break };
                 trouble = self.take(event, &mut gather).err();
+                more = shared.budget.grow(&mut room, gather.bytes());
             }
-            while !gather.is_empty() {
-                // While the pipeline is busy the batch grows.
+            if !gather.is_empty() {
+                // Room first: who waits for it must not keep others from being handed on.
+                shared.budget.fill(&mut room, gather.bytes()).await;
                 let slot = loop {
                     tokio::select! {
                         biased;
                         slot = shared.out.reserve() => break slot.map_err(|_| Trouble::Closed)?,
-                        event = events.next(), if trouble.is_none() && !gather.is_full() => {
+                        // While the pipeline is busy the batch grows.
+                        event = events.next(), if more && trouble.is_none() && !gather.is_full() => {
                             trouble = self.take(event, &mut gather).err();
+                            more = shared.budget.grow(&mut room, gather.bytes());
+                            shared.budget.fill(&mut room, gather.bytes()).await;
                         }
                     }
                 };
                 let (bytes, messages) = (gather.bytes(), gather.messages());
-                let room = shared.budget.take(bytes).await;
-                let Some((raw, span)) = gather.take(&self.partition) else { break };
-                self.note(&span.last, messages, bytes);
-                let received = (shared.clock)();
-                slot.send(Ok(Incoming::Messages(Received { raw, span, received, room })));
+                if let Some((raw, span)) = gather.take(&self.partition) {
+                    self.note(&span.last, messages, bytes);
+                    let (received, room) = ((shared.clock)(), room.0);
+                    slot.send(Ok(Incoming::Messages(Received { raw, span, received, room })));
+                }
             }
             if let Some(trouble) = trouble {
                 return Err(trouble);
             }
             let better = shared.budget.ahead(&self.size);
-            if ahead > better * TOO_MANY || ahead * TOO_FEW < better {
+            let seen = self.messages.get() - opened;
+            if (ahead > better * TOO_MANY && seen > ENOUGH_TO_SHRINK)
+                || (ahead * TOO_FEW < better && seen > ENOUGH_TO_GROW)
+            {
                 return Err(Trouble::Resize);
             }
             self.progress.change(|state| state.waiting = Some(Instant::now()));
