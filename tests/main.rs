@@ -5,6 +5,7 @@ mod docs;
 mod layers;
 mod pack;
 mod replay;
+mod state;
 mod thresholds;
 mod windows;
 mod wrong;

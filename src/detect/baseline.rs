@@ -28,6 +28,11 @@ impl Baseline {
         Self { buffer, span, learn, seen: HashMap::new(), muted: BTreeMap::new() }
     }
 
+    /// Adds kept rows; those without a time come at no moment and are dropped.
+    pub fn push(&mut self, rows: Rows) -> Result<(), ArrowError> {
+        self.buffer.push(rows.timed()?)
+    }
+
     /// Rows up to `watermark`, in order; they leave the buffer.
     pub fn due(&mut self, watermark: i64) -> Result<Option<Rows>, ArrowError> {
         let rows = self.buffer.sorted()?;

@@ -250,7 +250,7 @@ impl Engine {
                     single_rows(index, rule, &rows, &self.runner, &mut self.collector, &mut alerts)
                 }
                 State::Window(window) => window.push(part, rows).map_err(DataFusionError::from),
-                State::Baseline(baseline) => baseline.buffer.push(rows).map_err(DataFusionError::from),
+                State::Baseline(baseline) => baseline.push(rows).map_err(DataFusionError::from),
             };
             if let Err(error) = outcome {
                 self.fail(index, error.strip_backtrace());

@@ -146,15 +146,26 @@ impl Rows {
         Rows { batch: self.batch.slice(from, to.saturating_sub(from)) }
     }
 
-    /// All rows of `parts` in order of time and identity.
+    /// All rows of `parts` in order of time and identity, each once: equal in both is the same row
+    /// delivered twice.
     pub fn sorted(schema: &SchemaRef, parts: &[Rows]) -> Result<Rows, ArrowError> {
         let all = Rows { batch: concat_batches(schema, parts.iter().map(|p| &p.batch))? };
         let mut order: Vec<u32> = (0..all.len() as u32).collect();
-        if order.is_sorted_by_key(|&row| all.order(row as usize)) {
+        if order.is_sorted_by(|&a, &b| all.order(a as usize) < all.order(b as usize)) {
             return Ok(all);
         }
-        order.sort_unstable_by_key(|&row| all.order(row as usize));
+        order.sort_by_key(|&row| all.order(row as usize));
+        order.dedup_by_key(|row| all.order(*row as usize));
         all.take(&order)
+    }
+
+    /// The rows that have a time; those without belong to no window and come at no moment.
+    pub fn timed(self) -> Result<Rows, ArrowError> {
+        if self.times().null_count() == 0 {
+            return Ok(self);
+        }
+        let timed: Vec<u32> = (0..self.len() as u32).filter(|&r| self.time(r as usize).is_some()).collect();
+        self.take(&timed)
     }
 
     /// In sorted rows, the first row later than `time`.

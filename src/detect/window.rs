@@ -44,8 +44,7 @@ impl Window {
 
     /// Adds kept rows of one scan. Rows without a time belong to no window and are dropped.
     pub fn push(&mut self, scan: usize, rows: Rows) -> Result<(), ArrowError> {
-        let timed: Vec<u32> = (0..rows.len() as u32).filter(|&r| rows.time(r as usize).is_some()).collect();
-        let rows = if timed.len() == rows.len() { rows } else { rows.take(&timed)? };
+        let rows = rows.timed()?;
         for row in 0..rows.len() {
             let Some(time) = rows.time(row) else { continue };
             let step = step_of(time, self.step);

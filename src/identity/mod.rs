@@ -13,8 +13,14 @@ pub enum Auth {
     Auto,
     Workload,
     /// The machine's managed identity; a client id where it has several.
-    Managed { client_id: Option<String> },
-    ClientSecret { tenant_id: String, client_id: String, secret: Secret },
+    Managed {
+        client_id: Option<String>,
+    },
+    ClientSecret {
+        tenant_id: String,
+        client_id: String,
+        secret: Secret,
+    },
     Cli,
     /// Event Hubs only.
     ConnectionString(Secret),

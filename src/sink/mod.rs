@@ -84,9 +84,16 @@ pub struct MailServer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailAuth {
     None,
-    Login { user: String, password: Secret },
+    Login {
+        user: String,
+        password: Secret,
+    },
     /// A token for `scope` (default `https://outlook.office365.com/.default`) is got with `auth`.
-    XOAuth2 { user: String, auth: Auth, scope: Option<String> },
+    XOAuth2 {
+        user: String,
+        auth: Auth,
+        scope: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -147,11 +147,7 @@ impl Metrics {
         r.register("bytes", "Bytes of messages taken from the source", self.bytes.clone());
         r.register("records", "Records by what became of them", self.records.clone());
         r.register("truncated", "Events whose record was cut", self.truncated.clone());
-        r.register(
-            "event_delay_seconds",
-            "Seconds from an event to its arrival",
-            self.event_delay.0.clone(),
-        );
+        r.register("event_delay_seconds", "Seconds from an event to its arrival", self.event_delay.0.clone());
         r.register("partition_lag_messages", "Messages of the hub not taken yet", self.lag.clone());
         r.register(
             "partition_stalled",
