@@ -90,14 +90,18 @@ impl Window {
         due.into_iter().collect()
     }
 
-    /// The rows of the window that ends at `step`, one part a scan; `None` where all are empty.
+    /// The rows of the window that ends at `step`, one part a scan; `None` where it is not to be looked at:
+    /// it is empty, or thinning took the rows for which it was marked.
     pub fn rows_at(&mut self, step: i64) -> Result<Option<Vec<Rows>>, ArrowError> {
-        let mut parts = Vec::with_capacity(self.buffers.len());
+        let since = if self.every_step { self.window } else { self.step.min(self.window) };
+        let (mut parts, mut marked) = (Vec::with_capacity(self.buffers.len()), false);
         for buffer in &mut self.buffers {
             let rows = buffer.sorted()?;
-            parts.push(rows.slice(rows.after(step - self.window), rows.after(step)));
+            let to = rows.after(step);
+            marked |= rows.after(step - since) < to;
+            parts.push(rows.slice(rows.after(step - self.window), to));
         }
-        Ok(parts.iter().any(|p| !p.is_empty()).then_some(parts))
+        Ok(marked.then_some(parts))
     }
 
     /// Lets go of rows that no window from `watermark` on, late rows included, can hold.
