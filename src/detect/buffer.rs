@@ -8,8 +8,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
+use super::codec::{Reader, SavedError, Writer};
 use super::rows::{self, Rows};
-use super::spill::Spill;
+use super::spill::{DAY, Spill};
 use super::thin::Thinner;
 
 /// How many runs of one level are kept before they are merged into one of the next.
@@ -83,6 +84,10 @@ impl Buffer {
 
     /// Lets go of rows up to and including `time`; a copy is made once half of the rows are gone.
     pub fn forget(&mut self, time: i64) -> Result<(), ArrowError> {
+        if let Some(spill) = &mut self.spill {
+            let gone: Vec<i64> = spill.days().take_while(|day| *day < time.div_euclid(DAY)).collect();
+            gone.into_iter().try_for_each(|day| spill.remove(day))?;
+        }
         let rows = self.sorted()?;
         let gone = rows.after(time);
         if gone * 2 > rows.len() {
@@ -125,5 +130,40 @@ impl Buffer {
     pub fn load(&mut self, day: i64) -> Result<(), ArrowError> {
         let portions = self.spill.as_mut().map_or(Ok(Vec::new()), |spill| spill.take(day))?;
         portions.into_iter().try_for_each(|rows| self.push(rows))
+    }
+
+    /// How many rows there are, in memory and on disk; some of them may be the same.
+    pub fn len(&self) -> usize {
+        let fresh: usize = self.fresh.iter().map(|(rows, _)| rows.len()).sum();
+        self.sorted.len() + fresh + self.spill.as_ref().map_or(0, Spill::rows)
+    }
+
+    /// Writes all rows, those on disk too.
+    pub fn save(&mut self, to: &mut Writer) -> Result<(), ArrowError> {
+        let in_memory = self.sorted()?.clone();
+        let mut portion = |rows: Rows| {
+            to.u8(1);
+            to.rows(&rows)
+        };
+        portion(in_memory)?;
+        if let Some(spill) = &self.spill {
+            spill.days().try_for_each(|day| spill.read(day, &mut portion))?;
+        }
+        to.u8(0);
+        Ok(())
+    }
+
+    /// Adds the rows that [`Buffer::save`] wrote.
+    pub fn load_saved(&mut self, from: &mut Reader) -> Result<(), SavedError> {
+        while from.u8()? != 0 {
+            let rows = from.rows(&self.schema)?;
+            self.push(rows).map_err(|_| SavedError::Damaged("rows that cannot be put in order"))?;
+        }
+        Ok(())
+    }
+
+    /// The columns of its rows, the engine's included.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }

@@ -4,8 +4,9 @@
 //! event, so later firings of the same id are only counted as suppressed.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::emitted::Emitted;
 use super::firing::{Event, Firing};
 use crate::alert::{Alert, MAX_AUDIT_IDS, alert_id};
 use crate::event::value::rfc3339;
@@ -58,8 +59,8 @@ fn rank_of(moment: Moment, events: &[Event]) -> Rank {
 pub struct Collector {
     emission: Emission,
     pending: BTreeMap<String, Pending>,
-    /// Ids that were emitted, with the end of their interval.
-    emitted: HashMap<String, i64>,
+    /// Ids that were emitted.
+    pub emitted: Emitted,
     replayed: bool,
 }
 
@@ -101,7 +102,8 @@ impl Collector {
         if self.emission == Emission::First {
             let time = events.last().map_or(i64::MIN, |e| e.0);
             let keep = time.saturating_add(rule.suppress.and_then(|s| s.num_microseconds()).unwrap_or(0));
-            if self.emitted.insert(id.clone(), keep).is_some() {
+            let stateful = rule.window.is_some() || rule.baseline.is_some();
+            if !self.emitted.insert(&id, keep, stateful) {
                 return None;
             }
             let fresh = Pending::new(index, firing, moment, &events);
@@ -114,11 +116,6 @@ impl Collector {
             Entry::Occupied(entry) => entry.into_mut().merge(firing, moment, &events),
         }
         None
-    }
-
-    /// Forgets emitted ids whose interval ended before `watermark`.
-    pub fn forget(&mut self, watermark: i64) {
-        self.emitted.retain(|_, end| *end >= watermark);
     }
 
     /// Every alert gathered, in order of `first_seen`, then rule and id.

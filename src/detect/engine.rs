@@ -5,28 +5,20 @@
 //! [`Engine::advance`] evaluates windows up to a watermark, [`Engine::finish`] everything that is left.
 //! A rule that fails is counted and reported; the others go on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use chrono::TimeDelta;
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::error::DataFusionError;
 
-use super::baseline::Baseline;
+use super::advance::Runner;
 use super::buffer::Buffer;
-use super::collector::{Collector, Emission, Moment};
-use super::firing::{Firing, event_of};
+use super::collector::{Collector, Emission};
 use super::matcher::{Matcher, Matches};
 use super::plan::{Planned, Planner};
-use super::rows::Rows;
 use super::session::WindowEnd;
-use super::spill::DAY;
-use super::thin::Thinner;
-use super::window::Window;
+use super::state::{State, fingerprint, micros};
 use crate::alert::{Alert, Severity, Status};
 use crate::event::{Batch, cluster_name};
 use crate::rules::{Catalog, Detection, Diagnostic, Kind};
@@ -70,67 +62,55 @@ pub struct Failure {
     pub reason: String,
 }
 
-#[derive(Debug)]
-enum State {
-    Stateless,
-    Window(Window),
-    Baseline(Baseline),
+/// Which rules a batch's rows are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All rules.
+    All,
+    /// Rules over single rows. Windows and baselines get theirs elsewhere, from [`Engine::encode`].
+    SingleRows,
 }
 
 #[derive(Debug)]
-struct Rule {
-    detection: Detection,
-    planned: Planned,
-    state: State,
+pub(super) struct Rule {
+    pub detection: Detection,
+    pub planned: Planned,
+    pub state: State,
+    /// What its rows and state outside the process are known by.
+    pub fingerprint: u64,
+    /// Seconds spent on it since the engine was made, its row filter not included.
+    pub seconds: f64,
+}
+
+/// What a rule holds and costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage<'a> {
+    pub rule: &'a str,
+    /// Rows held for windows or a baseline, those put aside on disk too.
+    pub rows: usize,
+    /// Bytes of rows in memory.
+    pub bytes: usize,
+    /// Rows dropped because they came after the rows of their time had been let go.
+    pub too_late: u64,
+    /// Time spent on the rule, its row filter not included.
+    pub seconds: f64,
 }
 
 /// Rules with their state.
 #[derive(Debug)]
 pub struct Engine {
-    rules: Vec<Rule>,
+    pub(super) rules: Vec<Rule>,
     /// Scan → rule and which of the rule's scans.
-    scans: Vec<(usize, usize)>,
-    matcher: Arc<Matcher>,
-    runner: Runner,
-    collector: Collector,
-    failures: BTreeMap<String, Failure>,
+    pub(super) scans: Vec<(usize, usize)>,
+    pub(super) matcher: Arc<Matcher>,
+    pub(super) runner: Runner,
+    pub(super) collector: Collector,
+    pub(super) failures: BTreeMap<String, Failure>,
     /// When each cluster's audit log begins.
-    begun: HashMap<String, i64>,
-    latest: i64,
-    window_end: WindowEnd,
-    config: EngineConfig,
-}
-
-/// Executes plans.
-#[derive(Debug)]
-struct Runner {
-    runtime: tokio::runtime::Runtime,
-    context: Arc<TaskContext>,
-}
-
-impl Runner {
-    /// Runs a rule's plan over rows put into its slots, one part a scan.
-    fn run(&self, planned: &Planned, parts: &[Rows]) -> Result<RecordBatch> {
-        for (scan, rows) in planned.scans.iter().zip(parts) {
-            scan.slot.put(Some(rows.data()?));
-        }
-        let plan = reset_plan_states(planned.plan.clone())?;
-        let batches =
-            self.runtime.block_on(datafusion::physical_plan::collect(plan, self.context.clone()))?;
-        for scan in &planned.scans {
-            scan.slot.put(None);
-        }
-        Ok(concat_batches(&planned.output, &batches)?)
-    }
-}
-
-fn micros(span: TimeDelta) -> i64 {
-    span.num_microseconds().unwrap_or(i64::MAX)
-}
-
-/// A window is looked at sixty times in its length unless its rule says otherwise, at most every second.
-fn default_step(window: TimeDelta) -> TimeDelta {
-    TimeDelta::seconds((window.num_seconds() / 60).max(1))
+    pub(super) begun: HashMap<String, i64>,
+    pub(super) latest: i64,
+    pub(super) window_end: WindowEnd,
+    pub(super) config: EngineConfig,
 }
 
 /// Rules a thread must have to plan before it is worth starting.
@@ -195,7 +175,8 @@ impl Engine {
                 scans.push((rules.len(), part));
             }
             let state = State::new(detection, &planned, config);
-            rules.push(Rule { detection: detection.clone(), planned, state });
+            let fingerprint = fingerprint(detection, &planned);
+            rules.push(Rule { detection: detection.clone(), planned, state, fingerprint, seconds: 0.0 });
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -232,11 +213,10 @@ impl Engine {
     }
 
     /// Takes what one batch gave; returns alerts that are to leave at once.
-    pub fn absorb(&mut self, matches: Matches) -> Vec<Alert> {
+    pub fn absorb(&mut self, matches: Matches, scope: Scope) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for (cluster, first) in matches.clusters {
-            let begun = self.begun.entry(cluster).or_insert(first);
-            *begun = first.min(*begun);
+            self.note_begun(cluster, first);
         }
         self.latest = self.latest.max(matches.latest.unwrap_or(i64::MIN));
         for (scan, reason) in matches.failed {
@@ -244,13 +224,10 @@ impl Engine {
         }
         for (scan, rows) in matches.kept {
             let (index, part) = self.scans[scan];
-            let rule = &mut self.rules[index];
-            let outcome = match &mut rule.state {
-                State::Stateless => {
-                    single_rows(index, rule, &rows, &self.runner, &mut self.collector, &mut alerts)
-                }
-                State::Window(window) => window.push(part, rows).map_err(DataFusionError::from),
-                State::Baseline(baseline) => baseline.push(rows).map_err(DataFusionError::from),
+            let outcome = match (&self.rules[index].state, scope) {
+                (State::Stateless, _) => self.single_rows(index, &rows, &mut alerts),
+                (_, Scope::All) => self.rules[index].state.push(part, rows).map_err(DataFusionError::from),
+                (_, Scope::SingleRows) => Ok(()),
             };
             if let Err(error) = outcome {
                 self.fail(index, error.strip_backtrace());
@@ -260,8 +237,14 @@ impl Engine {
         alerts
     }
 
+    /// Notes when a cluster's audit log begins.
+    pub(super) fn note_begun(&mut self, cluster: String, first: i64) {
+        let begun = self.begun.entry(cluster).or_insert(first);
+        *begun = first.min(*begun);
+    }
+
     /// Puts the rows of the fullest rule aside while there are more in memory than allowed.
-    fn keep_to_budget(&mut self) {
+    pub(super) fn keep_to_budget(&mut self) {
         loop {
             let held: usize = self.rules.iter().map(|rule| rule.state.bytes()).sum();
             let fullest = (0..self.rules.len()).max_by_key(|&index| self.rules[index].state.bytes());
@@ -275,27 +258,6 @@ impl Engine {
         }
     }
 
-    /// Evaluates what is complete now that no row up to `watermark` (microseconds) is missing.
-    pub fn advance(&mut self, watermark: i64) -> Vec<Alert> {
-        let mut alerts = Vec::new();
-        for index in 0..self.rules.len() {
-            if let Err(error) = self.advance_rule(index, watermark, &mut alerts) {
-                self.fail(index, error.strip_backtrace());
-            }
-        }
-        self.collector.forget(watermark);
-        alerts
-    }
-
-    /// Evaluates all that is left and gives every alert still held, in order of `first_seen`.
-    pub fn finish(&mut self) -> Vec<Alert> {
-        let mut alerts = self.advance_spilled();
-        alerts.extend(self.advance(i64::MAX));
-        let rules = &self.rules;
-        alerts.extend(self.collector.finish(|index| &rules[index].detection));
-        alerts
-    }
-
     /// Forgets everything seen, as if just compiled.
     pub fn reset(&mut self) {
         for rule in &mut self.rules {
@@ -307,34 +269,6 @@ impl Engine {
         self.latest = i64::MIN;
     }
 
-    /// Takes back rows that were put aside, a day at a time, and evaluates each day.
-    fn advance_spilled(&mut self) -> Vec<Alert> {
-        let mut alerts = Vec::new();
-        for index in 0..self.rules.len() {
-            let buffers = self.rules[index].state.buffers();
-            let days: BTreeSet<i64> = buffers.iter().flat_map(|b| b.spilled_days()).collect();
-            for day in days {
-                let buffers = self.rules[index].state.buffers();
-                let loaded = buffers.iter_mut().try_for_each(|buffer| buffer.load(day));
-                let outcome = loaded.map_err(DataFusionError::from);
-                let outcome =
-                    outcome.and_then(|()| self.advance_rule(index, (day + 1) * DAY - 1, &mut alerts));
-                if let Err(error) = outcome {
-                    self.fail(index, error.strip_backtrace());
-                }
-            }
-        }
-        alerts
-    }
-
-    fn advance_rule(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
-        match &self.rules[index].state {
-            State::Stateless => Ok(()),
-            State::Window(_) => self.advance_window(index, watermark, alerts),
-            State::Baseline(_) => self.advance_baseline(index, watermark, alerts),
-        }
-    }
-
     /// When alerts leave the engine from now on; takes effect with [`Engine::reset`].
     pub fn set_emission(&mut self, emission: Emission) {
         self.config.emission = emission;
@@ -343,6 +277,20 @@ impl Engine {
     /// Rules that failed, by id.
     pub fn failures(&self) -> &BTreeMap<String, Failure> {
         &self.failures
+    }
+
+    /// What each rule holds and costs.
+    pub fn usage(&self) -> impl Iterator<Item = Usage<'_>> {
+        self.rules.iter().map(|rule| {
+            let (rows, bytes, too_late) = (rule.state.rows(), rule.state.bytes(), rule.state.too_late());
+            Usage { rule: &rule.detection.id, rows, bytes, too_late, seconds: rule.seconds }
+        })
+    }
+
+    /// Ids of the windowed rules whose windows are looked at before late rows have come, because a late
+    /// row can only add to their alerts.
+    pub fn eager(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| rule.planned.monotone).map(|rule| rule.detection.id.as_str())
     }
 
     /// What a reader of the alerts should know of rules that could not speak.
@@ -363,126 +311,11 @@ impl Engine {
         notes
     }
 
-    fn fail(&mut self, rule: usize, reason: String) {
+    pub(super) fn fail(&mut self, rule: usize, reason: String) {
         let failure = self.failures.entry(self.rules[rule].detection.id.clone()).or_default();
         failure.times += 1;
         failure.reason = reason.lines().next().unwrap_or_default().to_string();
     }
-
-    fn advance_window(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
-        let Rule { detection, planned, state } = &mut self.rules[index];
-        let State::Window(window) = state else { return Ok(()) };
-        let mut outcome = Ok(());
-        for step in window.due(watermark, self.latest) {
-            let Some(parts) = window.rows_at(step)? else { continue };
-            self.window_end.store(step, Ordering::Relaxed);
-            let output = match self.runner.run(planned, &parts) {
-                Ok(output) => output,
-                // One window's failure is told and costs the others nothing.
-                Err(error) => {
-                    outcome = Err(error);
-                    continue;
-                }
-            };
-            for row in 0..output.num_rows() {
-                let mut firing = Firing::read(detection, &output, row);
-                firing.events = firing.events_of(&parts);
-                let moment = Moment::WindowEnd(step);
-                alerts.extend(self.collector.add(index, detection, firing, moment));
-            }
-        }
-        window.forget(watermark)?;
-        outcome
-    }
-
-    fn advance_baseline(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
-        let Rule { detection, planned, state } = &mut self.rules[index];
-        let State::Baseline(baseline) = state else { return Ok(()) };
-        let Some(rows) = baseline.due(watermark)? else { return Ok(()) };
-        let output = self.runner.run(planned, std::slice::from_ref(&rows))?;
-        for row in 0..output.num_rows() {
-            let Some(time) = rows.time(row) else { continue };
-            let mut firing = Firing::read(detection, &output, row);
-            let cluster = rows.cluster(row).unwrap_or_default();
-            let begun = self.begun.get(cluster).copied().unwrap_or(time);
-            let key = serde_json::to_string(&firing.key).unwrap_or_default();
-            if !baseline.is_new(&key, cluster, time, begun) {
-                continue;
-            }
-            firing.events = vec![event_of(&rows, row)];
-            alerts.extend(self.collector.add(index, detection, firing, moment_of(&rows, row)));
-        }
-        baseline.forget(watermark);
-        Ok(())
-    }
-}
-
-impl State {
-    /// Where its rows are held.
-    fn buffers(&mut self) -> &mut [Buffer] {
-        match self {
-            State::Stateless => &mut [],
-            State::Window(window) => &mut window.buffers,
-            State::Baseline(baseline) => std::slice::from_mut(&mut baseline.buffer),
-        }
-    }
-
-    /// Bytes of rows in memory.
-    fn bytes(&self) -> usize {
-        match self {
-            State::Stateless => 0,
-            State::Window(window) => window.buffers.iter().map(Buffer::bytes).sum(),
-            State::Baseline(baseline) => baseline.buffer.bytes(),
-        }
-    }
-
-    fn new(rule: &Detection, planned: &Planned, config: &EngineConfig) -> State {
-        let buffer = |scan: &super::table::PlannedScan| {
-            let thinner = rule.thin.map(|interval| Thinner::new(micros(interval), scan.slot.schema()));
-            Buffer::new(scan.slot.schema(), thinner)
-        };
-        let mut buffers: Vec<Buffer> = planned.scans.iter().map(buffer).collect();
-        match (rule.baseline, rule.window) {
-            (Some(span), _) if buffers.len() == 1 => {
-                State::Baseline(Baseline::new(buffers.remove(0), micros(span), micros(rule.learn)))
-            }
-            (_, Some(window)) => {
-                let step = micros(rule.step.unwrap_or_else(|| default_step(window)));
-                let lateness = micros(config.lateness);
-                State::Window(Window::new(buffers, micros(window), step, lateness, planned.uses_window_end))
-            }
-            _ => State::Stateless,
-        }
-    }
-}
-
-fn moment_of(rows: &Rows, row: usize) -> Moment<'_> {
-    let time = rows.time(row).unwrap_or(0);
-    let (cluster, audit_id, stage) = (rows.cluster(row), rows.audit_id(row), rows.stage(row));
-    Moment::Row { time, cluster, audit_id, stage, row: rows.id(row) }
-}
-
-/// Runs a stateless rule's projection over its surviving rows: one firing a row.
-fn single_rows(
-    index: usize,
-    rule: &Rule,
-    rows: &Rows,
-    runner: &Runner,
-    collector: &mut Collector,
-    alerts: &mut Vec<Alert>,
-) -> Result<()> {
-    let output = runner.run(&rule.planned, std::slice::from_ref(rows))?;
-    if output.num_rows() != rows.len() {
-        let message = format!("{} rows in, {} rows out", rows.len(), output.num_rows());
-        return Err(DataFusionError::Internal(message));
-    }
-    for row in 0..output.num_rows() {
-        let mut firing = Firing::read(&rule.detection, &output, row);
-        firing.cluster = firing.cluster.or_else(|| rows.cluster(row).map(String::from));
-        firing.events = vec![event_of(rows, row)];
-        alerts.extend(collector.add(index, &rule.detection, firing, moment_of(rows, row)));
-    }
-    Ok(())
 }
 
 /// Everything at once, for tests and small inputs.
@@ -490,6 +323,6 @@ impl Engine {
     /// [`Matcher::evaluate`] and [`Engine::absorb`] in one.
     pub fn process(&mut self, batch: &Batch) -> Vec<Alert> {
         let matches = self.matcher.evaluate(batch);
-        self.absorb(matches)
+        self.absorb(matches, Scope::All)
     }
 }

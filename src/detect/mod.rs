@@ -4,25 +4,34 @@
 //! together and is shared by threads; the [`Engine`] takes what is left of each batch, in order, and
 //! runs the rest of each rule over it. DataFusion's types stay in here.
 
+mod advance;
 mod baseline;
 mod buffer;
+mod codec;
 mod collector;
+mod emitted;
 mod engine;
 mod explain;
 mod firing;
 pub mod functions;
 mod lint;
 mod matcher;
+mod monotone;
 mod plan;
 mod rows;
+mod saved;
 pub mod session;
 mod spill;
+mod state;
 pub mod table;
 mod thin;
 mod window;
 
+pub use advance::Watermarks;
+pub use codec::SavedError;
 pub use collector::Emission;
-pub use engine::{Engine, EngineConfig, Failure};
+pub use engine::{Engine, EngineConfig, Failure, Scope, Usage};
 pub use explain::query_error;
 pub use matcher::{Matcher, Matches};
+pub use saved::{Absorbed, Restored};
 pub use table::Table;

@@ -21,6 +21,7 @@ use datafusion::sql::parser::Statement;
 
 use super::explain;
 use super::lint::{self, Problem, suggestion};
+use super::monotone;
 use super::session::{self, WindowEnd};
 use super::table::{PlannedScan, RuleTable, ScanLog, Table};
 use crate::rules::{Catalog, Detection, Diagnostic, Kind, List};
@@ -36,6 +37,8 @@ pub struct Planned {
     pub output: SchemaRef,
     /// Whether it calls `window_end()` and so is evaluated at every step.
     pub uses_window_end: bool,
+    /// Whether more rows in a window can only add to its alerts.
+    pub monotone: bool,
 }
 
 /// What one evaluation of one rule may hold.
@@ -130,7 +133,13 @@ impl Planner {
             (None, None) => Kind::Stateless,
         };
         let output = plan.schema();
-        Ok(Planned { kind, scans, plan, output, uses_window_end: linted.uses_window_end })
+        let uses_window_end = linted.uses_window_end;
+        // Thinning keeps the first of equal rows, so one row may take another's place.
+        let monotone = rule.window.is_some()
+            && rule.thin.is_none()
+            && !uses_window_end
+            && monotone::is_monotone(&logical, &rule.key);
+        Ok(Planned { kind, scans, plan, output, uses_window_end, monotone })
     }
 
     fn take_scans(&self) -> Vec<PlannedScan> {

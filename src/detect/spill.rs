@@ -25,8 +25,14 @@ pub const DAY: i64 = 86_400_000_000;
 pub struct Spill {
     schema: SchemaRef,
     folder: TempDir,
-    /// Day since the epoch → its file.
-    days: BTreeMap<i64, PathBuf>,
+    /// By day since the epoch.
+    days: BTreeMap<i64, Day>,
+}
+
+#[derive(Debug)]
+struct Day {
+    path: PathBuf,
+    rows: usize,
 }
 
 fn failed(what: &str, error: std::io::Error) -> ArrowError {
@@ -60,7 +66,7 @@ impl Spill {
         writer.write(rows.batch())?;
         writer.finish()?;
         writer.into_inner()?.flush().map_err(|e| failed("write", e))?;
-        self.days.insert(day, path);
+        self.days.entry(day).or_insert(Day { path, rows: 0 }).rows += rows.len();
         Ok(())
     }
 
@@ -71,18 +77,43 @@ impl Spill {
 
     /// Takes back the rows of a day, in the portions they were put aside in.
     pub fn take(&mut self, day: i64) -> Result<Vec<Rows>, ArrowError> {
-        let Some(path) = self.days.remove(&day) else { return Ok(Vec::new()) };
-        let mut file = BufReader::new(File::open(&path).map_err(|e| failed("read", e))?);
         let mut portions = Vec::new();
+        self.read(day, &mut |rows| {
+            portions.push(rows);
+            Ok(())
+        })?;
+        self.remove(day)?;
+        Ok(portions)
+    }
+
+    /// Shows the rows of a day, portion by portion, and leaves them here.
+    pub fn read(
+        &self,
+        day: i64,
+        each: &mut dyn FnMut(Rows) -> Result<(), ArrowError>,
+    ) -> Result<(), ArrowError> {
+        let Some(day) = self.days.get(&day) else { return Ok(()) };
+        let mut file = BufReader::new(File::open(&day.path).map_err(|e| failed("read", e))?);
         // Each portion is a stream of its own, one behind the other.
         while !std::io::BufRead::fill_buf(&mut file).map_err(|e| failed("read", e))?.is_empty() {
             for batch in StreamReader::try_new(&mut file, None)? {
-                portions.push(Rows::from_batch(batch?));
+                each(Rows::from_batch(batch?))?;
             }
         }
-        drop(file);
-        std::fs::remove_file(&path).map_err(|e| failed("remove", e))?;
-        Ok(portions)
+        Ok(())
+    }
+
+    /// Lets go of a day.
+    pub fn remove(&mut self, day: i64) -> Result<(), ArrowError> {
+        match self.days.remove(&day) {
+            Some(day) => std::fs::remove_file(&day.path).map_err(|e| failed("remove", e)),
+            None => Ok(()),
+        }
+    }
+
+    /// How many rows are here.
+    pub fn rows(&self) -> usize {
+        self.days.values().map(|day| day.rows).sum()
     }
 }
 

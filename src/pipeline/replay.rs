@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::stages::{self, Progress, Range};
 use crate::alert::{Alert, Severity};
-use crate::detect::{Engine, Failure};
+use crate::detect::{Engine, Failure, Scope};
 use crate::event::Counts;
 use crate::source::files::{FileReport, Inputs};
 
@@ -76,7 +76,7 @@ pub fn run(
             }
             outcome.counts.add(&piece.counts);
             if let Some(matches) = piece.outcome {
-                engine.absorb(matches);
+                engine.absorb(matches, Scope::All);
             }
             Ok(())
         },

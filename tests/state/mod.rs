@@ -1,15 +1,17 @@
 //! What the state of rules withstands: rows delivered again, late and in another order; restarts; rows of
 //! other replicas. A pack with a rule of each kind, and random deeds for it to judge.
 
+mod eager;
 mod redelivery;
+mod restart;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use aksentry::alert::Alert;
 use aksentry::decode::Decoder;
-use aksentry::detect::{Engine, EngineConfig};
+use aksentry::detect::{Emission, Engine, EngineConfig, Watermarks};
 use aksentry::event::value::rfc3339;
 use aksentry::event::{Batch, RawBatch};
 use aksentry::rules::{Catalog, Sources};
@@ -188,7 +190,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     })
 }
 
-/// Runs a property, and fails unless every rule raised some alert (`expected` tells which).
+/// Runs a property, and fails unless every rule raised some alert in it.
 fn check<S: Strategy>(
     cases: u32,
     input: S,
@@ -204,6 +206,62 @@ fn check<S: Strategy>(
     outcome.unwrap();
     let all: BTreeSet<String> = RULES.iter().map(|(id, _, _)| id.to_string()).collect();
     assert_eq!(raised.into_inner(), all, "a rule that never speaks in {} runs proves nothing", runs.get());
+}
+
+/// Whether these are the same alerts by id, each once or more often.
+fn same(alerts: &[Alert], expected: &[Alert]) -> Result<(), TestCaseError> {
+    let ids = |alerts: &[Alert]| -> BTreeMap<String, String> {
+        alerts.iter().map(|a| (a.id.clone(), format!("{} {:?} {:?}", a.rule, a.key, a.first_seen))).collect()
+    };
+    let (found, expected) = (ids(alerts), ids(expected));
+    let missing: Vec<_> = expected.iter().filter(|(id, _)| !found.contains_key(*id)).collect();
+    let added: Vec<_> = found.iter().filter(|(id, _)| !expected.contains_key(*id)).collect();
+    prop_assert!(missing.is_empty() && added.is_empty(), "missing {missing:#?}, added {added:#?}");
+    Ok(())
+}
+
+/// Every alert of the deeds, all at once as in replay.
+fn replayed(engine: &mut Engine, deeds: &[Deed]) -> Vec<Alert> {
+    engine.set_emission(Emission::Complete);
+    engine.reset();
+    engine.process(&decode(deeds));
+    engine.finish()
+}
+
+/// Deeds as they may arrive: each late by less than is allowed, some of them twice.
+fn arrivals(deeds: Vec<Deed>) -> impl Strategy<Value = Vec<Deed>> {
+    let late = prop_oneof![3 => Just(0), 2 => 0..LATENESS / SECOND];
+    let again = prop::option::weighted(0.2, 0..LATENESS / SECOND);
+    prop::collection::vec((late, again), deeds.len()).prop_map(move |delays| {
+        let mut arrivals = Vec::new();
+        for (deed, (late, again)) in deeds.iter().zip(delays) {
+            let at = i64::from(deed.second) + late;
+            arrivals.push((at, deed.clone()));
+            arrivals.extend(again.map(|more| (at + more, deed.clone())));
+        }
+        arrivals.sort_by_key(|(at, _)| *at);
+        arrivals.into_iter().map(|(_, deed)| deed).collect()
+    })
+}
+
+/// What a live engine is told of event time: nothing is later than the allowed lateness.
+fn watermarks(engine: &Engine) -> Watermarks {
+    Watermarks::behind(engine.latest(), TimeDelta::microseconds(LATENESS))
+}
+
+/// Live: batch by batch, windows looked at after each.
+fn lived(engine: &mut Engine, deeds: &[Deed], size: usize) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for deeds in deeds.chunks(size) {
+        alerts.extend(engine.process(&decode(deeds)));
+        alerts.extend(engine.advance(watermarks(engine)));
+    }
+    alerts
+}
+
+fn live(engine: &mut Engine) {
+    engine.set_emission(Emission::First);
+    engine.reset();
 }
 
 fn note(raised: &mut BTreeSet<String>, alerts: &[Alert]) {

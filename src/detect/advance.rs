@@ -1,0 +1,209 @@
+//! What rules conclude: plans run over single rows, windows and baselines, as event time goes on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use chrono::TimeDelta;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+
+use super::collector::Moment;
+use super::engine::{Engine, Rule};
+use super::firing::{Firing, event_of};
+use super::plan::Planned;
+use super::rows::Rows;
+use super::spill::DAY;
+use super::state::{State, micros};
+use crate::alert::Alert;
+
+/// How far event time has come, microseconds since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermarks {
+    /// Every source has shown events up to here. Windows to which late rows can only add are looked at.
+    pub seen: i64,
+    /// No row up to here is still expected. All other windows are looked at.
+    pub complete: i64,
+}
+
+impl Watermarks {
+    /// Behind everything: nothing more will come.
+    pub const END: Self = Self { seen: i64::MAX, complete: i64::MAX };
+
+    /// Nothing is missing up to here, and nothing was seen beyond.
+    pub fn at(time: i64) -> Self {
+        Self { seen: time, complete: time }
+    }
+
+    /// Where rows may come that much later than others.
+    pub fn behind(seen: i64, lateness: TimeDelta) -> Self {
+        Self { seen, complete: seen.saturating_sub(micros(lateness)) }
+    }
+
+    fn before(self, time: i64) -> Self {
+        Self { seen: self.seen.min(time), complete: self.complete.min(time) }
+    }
+}
+
+/// Executes plans.
+#[derive(Debug)]
+pub struct Runner {
+    pub runtime: tokio::runtime::Runtime,
+    pub context: Arc<TaskContext>,
+}
+
+impl Runner {
+    /// Runs a rule's plan over rows put into its slots, one part a scan.
+    fn run(&self, planned: &Planned, parts: &[Rows]) -> Result<RecordBatch> {
+        for (scan, rows) in planned.scans.iter().zip(parts) {
+            scan.slot.put(Some(rows.data()?));
+        }
+        let plan = reset_plan_states(planned.plan.clone())?;
+        let batches =
+            self.runtime.block_on(datafusion::physical_plan::collect(plan, self.context.clone()))?;
+        for scan in &planned.scans {
+            scan.slot.put(None);
+        }
+        Ok(concat_batches(&planned.output, &batches)?)
+    }
+}
+
+impl Engine {
+    /// Evaluates what can be concluded now that event time has come this far.
+    pub fn advance(&mut self, watermarks: Watermarks) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for index in 0..self.rules.len() {
+            let begun = Instant::now();
+            self.advance_rule(index, watermarks, &mut alerts);
+            self.rules[index].seconds += begun.elapsed().as_secs_f64();
+        }
+        self.collector.emitted.forget(watermarks.complete);
+        alerts
+    }
+
+    /// Evaluates all that is left and gives every alert still held, in order of `first_seen`.
+    pub fn finish(&mut self) -> Vec<Alert> {
+        let mut alerts = self.advance(Watermarks::END);
+        let rules = &self.rules;
+        alerts.extend(self.collector.finish(|index| &rules[index].detection));
+        alerts
+    }
+
+    /// Rows that were put aside come back a day at a time, and each day is evaluated before the next.
+    fn advance_rule(&mut self, index: usize, watermarks: Watermarks, alerts: &mut Vec<Alert>) {
+        let Rule { planned, state, .. } = &mut self.rules[index];
+        let due = match state {
+            State::Stateless => return,
+            State::Window(window) => window.is_due(until(planned, watermarks)),
+            State::Baseline(_) => true,
+        };
+        let last = until(planned, watermarks).div_euclid(DAY);
+        let days: BTreeSet<i64> = match due {
+            true => state.buffers().iter().flat_map(|b| b.spilled_days()).filter(|d| *d <= last).collect(),
+            false => BTreeSet::new(),
+        };
+        let ends = days.into_iter().map(|day| (Some(day), watermarks.before((day + 1) * DAY - 1)));
+        for (day, watermarks) in ends.chain([(None, watermarks)]) {
+            let mut buffers = self.rules[index].state.buffers().iter_mut();
+            let loaded = buffers.try_for_each(|buffer| day.map_or(Ok(()), |day| buffer.load(day)));
+            let outcome = loaded.map_err(DataFusionError::from);
+            let outcome = outcome.and_then(|()| match &self.rules[index].state {
+                State::Stateless => Ok(()),
+                State::Window(_) => self.advance_window(index, watermarks, alerts),
+                State::Baseline(_) => self.advance_baseline(index, watermarks.complete, alerts),
+            });
+            if let Err(error) = outcome {
+                self.fail(index, error.strip_backtrace());
+            }
+        }
+    }
+
+    fn advance_window(
+        &mut self,
+        index: usize,
+        watermarks: Watermarks,
+        alerts: &mut Vec<Alert>,
+    ) -> Result<()> {
+        let Rule { detection, planned, state, .. } = &mut self.rules[index];
+        let State::Window(window) = state else { return Ok(()) };
+        let mut outcome = Ok(());
+        for step in window.due(until(planned, watermarks), self.latest) {
+            let Some(parts) = window.rows_at(step)? else { continue };
+            self.window_end.store(step, Ordering::Relaxed);
+            let output = match self.runner.run(planned, &parts) {
+                Ok(output) => output,
+                // One window's failure is told and costs the others nothing.
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            };
+            for row in 0..output.num_rows() {
+                let mut firing = Firing::read(detection, &output, row);
+                firing.events = firing.events_of(&parts);
+                let moment = Moment::WindowEnd(step);
+                alerts.extend(self.collector.add(index, detection, firing, moment));
+            }
+        }
+        window.forget(watermarks.complete)?;
+        outcome
+    }
+
+    fn advance_baseline(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
+        let Rule { detection, planned, state, .. } = &mut self.rules[index];
+        let State::Baseline(baseline) = state else { return Ok(()) };
+        let Some(rows) = baseline.due(watermark)? else { return Ok(()) };
+        let output = self.runner.run(planned, std::slice::from_ref(&rows))?;
+        for row in 0..output.num_rows() {
+            let Some(time) = rows.time(row) else { continue };
+            let mut firing = Firing::read(detection, &output, row);
+            let cluster = rows.cluster(row).unwrap_or_default();
+            let begun = self.begun.get(cluster).copied().unwrap_or(time);
+            let key = serde_json::to_string(&firing.key).unwrap_or_default();
+            if !baseline.is_new(&key, cluster, time, begun) {
+                continue;
+            }
+            firing.events = vec![event_of(&rows, row)];
+            alerts.extend(self.collector.add(index, detection, firing, moment_of(&rows, row)));
+        }
+        baseline.forget(watermark);
+        Ok(())
+    }
+
+    /// Runs a stateless rule's projection over its surviving rows: one firing a row.
+    pub(super) fn single_rows(&mut self, index: usize, rows: &Rows, alerts: &mut Vec<Alert>) -> Result<()> {
+        let begun = Instant::now();
+        let Rule { detection, planned, seconds, .. } = &mut self.rules[index];
+        let output = self.runner.run(planned, std::slice::from_ref(rows))?;
+        if output.num_rows() != rows.len() {
+            let message = format!("{} rows in, {} rows out", rows.len(), output.num_rows());
+            return Err(DataFusionError::Internal(message));
+        }
+        for row in 0..output.num_rows() {
+            let mut firing = Firing::read(detection, &output, row);
+            firing.cluster = firing.cluster.or_else(|| rows.cluster(row).map(String::from));
+            firing.events = vec![event_of(rows, row)];
+            alerts.extend(self.collector.add(index, detection, firing, moment_of(rows, row)));
+        }
+        *seconds += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+/// How far a rule's windows are looked at.
+fn until(planned: &Planned, watermarks: Watermarks) -> i64 {
+    match planned.monotone {
+        true => watermarks.seen.max(watermarks.complete),
+        false => watermarks.complete,
+    }
+}
+
+fn moment_of(rows: &Rows, row: usize) -> Moment<'_> {
+    let time = rows.time(row).unwrap_or(0);
+    let (cluster, audit_id, stage) = (rows.cluster(row), rows.audit_id(row), rows.stage(row));
+    Moment::Row { time, cluster, audit_id, stage, row: rows.id(row) }
+}
