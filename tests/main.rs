@@ -15,6 +15,7 @@ mod replay;
 mod sinks;
 mod store;
 mod support;
+mod state;
 mod thresholds;
 mod windows;
 mod wrong;

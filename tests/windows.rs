@@ -7,7 +7,7 @@ use std::fs;
 
 use aksentry::alert::{Alert, alert_id};
 use aksentry::decode::Decoder;
-use aksentry::detect::{Emission, Engine, EngineConfig};
+use aksentry::detect::{Emission, Engine, EngineConfig, Watermarks};
 use aksentry::event::value::rfc3339;
 use aksentry::event::{Batch, RawBatch};
 use aksentry::rules::{Catalog, Sources};
@@ -202,7 +202,7 @@ fn windows_are_those_of_brute_force_however_rows_arrive() {
         for deed in &ordered {
             engine.process(&decode(std::slice::from_ref(deed)));
             let watermark = engine.latest() - lag * SECOND;
-            engine.advance(watermark);
+            engine.advance(Watermarks::at(watermark));
         }
         prop_assert_eq!(&found(engine.finish()), &expected, "as the watermark moves");
 
@@ -213,7 +213,7 @@ fn windows_are_those_of_brute_force_however_rows_arrive() {
         for deed in &shuffled {
             let mut left = engine.process(&decode(std::slice::from_ref(deed)));
             let watermark = engine.latest();
-            left.extend(engine.advance(watermark));
+            left.extend(engine.advance(Watermarks::at(watermark)));
             ids.extend(left.into_iter().map(|a| a.id));
         }
         ids.extend(engine.finish().into_iter().map(|a| a.id));
