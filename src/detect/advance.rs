@@ -28,24 +28,37 @@ pub struct Watermarks {
     pub seen: i64,
     /// No row up to here is still expected. All other windows are looked at.
     pub complete: i64,
+    /// Rows are let go of as if event time had come this far; not beyond `complete`.
+    pub kept: i64,
 }
 
 impl Watermarks {
     /// Behind everything: nothing more will come.
-    pub const END: Self = Self { seen: i64::MAX, complete: i64::MAX };
+    pub const END: Self = Self { seen: i64::MAX, complete: i64::MAX, kept: i64::MAX };
 
     /// Nothing is missing up to here, and nothing was seen beyond.
     pub fn at(time: i64) -> Self {
-        Self { seen: time, complete: time }
+        Self { seen: time, complete: time, kept: time }
     }
 
     /// Where rows may come that much later than others.
     pub fn behind(seen: i64, lateness: TimeDelta) -> Self {
-        Self { seen, complete: seen.saturating_sub(micros(lateness)) }
+        let complete = seen.saturating_sub(micros(lateness));
+        Self { seen, complete, kept: complete }
+    }
+
+    /// Everything up to `seen` is known and nothing is on its way: all windows are looked at, and rows are
+    /// kept as if some could still be late.
+    pub fn settled(seen: i64, lateness: TimeDelta) -> Self {
+        Self { seen: i64::MAX, complete: i64::MAX, kept: seen.saturating_sub(micros(lateness)) }
     }
 
     fn before(self, time: i64) -> Self {
-        Self { seen: self.seen.min(time), complete: self.complete.min(time) }
+        Self {
+            seen: self.seen.min(time),
+            complete: self.complete.min(time),
+            kept: self.kept.min(time),
+        }
     }
 }
 
@@ -81,7 +94,7 @@ impl Engine {
             self.advance_rule(index, watermarks, &mut alerts);
             self.rules[index].seconds += begun.elapsed().as_secs_f64();
         }
-        self.collector.emitted.forget(watermarks.complete);
+        self.collector.emitted.forget(watermarks.kept);
         alerts
     }
 
@@ -114,7 +127,7 @@ impl Engine {
             let outcome = outcome.and_then(|()| match &self.rules[index].state {
                 State::Stateless => Ok(()),
                 State::Window(_) => self.advance_window(index, watermarks, alerts),
-                State::Baseline(_) => self.advance_baseline(index, watermarks.complete, alerts),
+                State::Baseline(_) => self.advance_baseline(index, watermarks, alerts),
             });
             if let Err(error) = outcome {
                 self.fail(index, error.strip_backtrace());
@@ -149,14 +162,19 @@ impl Engine {
                 alerts.extend(self.collector.add(index, detection, firing, moment));
             }
         }
-        window.forget(watermarks.complete)?;
+        window.forget(watermarks.kept)?;
         outcome
     }
 
-    fn advance_baseline(&mut self, index: usize, watermark: i64, alerts: &mut Vec<Alert>) -> Result<()> {
+    fn advance_baseline(
+        &mut self,
+        index: usize,
+        watermarks: Watermarks,
+        alerts: &mut Vec<Alert>,
+    ) -> Result<()> {
         let Rule { detection, planned, state, .. } = &mut self.rules[index];
         let State::Baseline(baseline) = state else { return Ok(()) };
-        let Some(rows) = baseline.due(watermark)? else { return Ok(()) };
+        let Some(rows) = baseline.due(watermarks.complete)? else { return Ok(()) };
         let output = self.runner.run(planned, std::slice::from_ref(&rows))?;
         for row in 0..output.num_rows() {
             let Some(time) = rows.time(row) else { continue };
@@ -170,7 +188,7 @@ impl Engine {
             firing.events = vec![event_of(&rows, row)];
             alerts.extend(self.collector.add(index, detection, firing, moment_of(&rows, row)));
         }
-        baseline.forget(watermark);
+        baseline.forget(watermarks.kept);
         Ok(())
     }
 

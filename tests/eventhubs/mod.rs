@@ -144,6 +144,7 @@ impl Reading {
                 self.spans.insert(Arc::clone(&span.partition), span);
             }
             Incoming::Lost(partition) => self.lost.push(partition),
+            Incoming::Partitions(_) | Incoming::Owned(_) => {}
         }
     }
 
