@@ -376,9 +376,9 @@ mod inside {
         let plain = server(json!({"tls": "none", "auth": ["LOGIN"], "users": {"robot": "secret"}}));
         let probed = open(settings(&plain)).await.probe().await.unwrap();
         assert!(probed.contains("plaintext on this machine, signed in as robot with LOGIN"), "{probed}");
-        // The same machine under a name that need not be this machine.
+        // It leads here, too, but is no address of loopback.
         let mut elsewhere = settings(&plain);
-        elsewhere.server.host = "localhost.".to_owned();
+        elsewhere.server.host = "0.0.0.0".to_owned();
         let outcome = open(elsewhere).await.send(&alerts(1)).await.remove(0);
         assert!(
             reason(&outcome).contains("offers no STARTTLS, and plaintext is for this machine only"),

@@ -156,9 +156,9 @@ fn certificate(words: &str) -> &'static str {
     // The other: an authority of the same name and another key, as after it was set up anew.
     if words.contains("UnknownIssuer") || words.contains("BadSignature") {
         "its authority is not known here; for a private one let SSL_CERT_FILE name a file that has it"
-    } else if words.contains("NotValidForName") {
+    } else if words.contains("not valid for name") || words.contains("NotValidForName") {
         "it is for another name; write in server the name that is in it"
-    } else if words.contains("Expired") {
+    } else if words.to_ascii_lowercase().contains("expired") {
         "it has expired; have it renewed, and check the clock of this machine"
     } else if words.contains("No CA certificates") {
         "this system has no bundle of certificates; install ca-certificates or set SSL_CERT_FILE"
