@@ -100,7 +100,7 @@ async fn leases_are_taken_renewed_given_back() {
         assert_eq!(one.claim(&partition("0"), "a", Some(&renewed)).await.unwrap(), None);
         // Too late: it is somebody else's.
         one.release(&renewed).await.unwrap();
-        assert_eq!(one.leases().await.unwrap(), [stolen.clone()]);
+        assert_eq!(one.leases().await.unwrap(), std::slice::from_ref(&stolen));
         one.release(&stolen).await.unwrap();
         let free = one.leases().await.unwrap();
         assert_eq!(free.len(), 1);

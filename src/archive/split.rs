@@ -11,6 +11,9 @@ use hashbrown::HashMap;
 
 use super::layout::{HOUR, Slot, Table};
 
+/// Cluster and hour of a row.
+type Key<'a> = (Option<&'a str>, Option<i64>);
+
 /// The rows of each slot, in input order.
 pub(super) fn split(table: Table, rows: &RecordBatch) -> Result<Vec<(Slot, RecordBatch)>, ArrowError> {
     let missing = |name: &str| ArrowError::SchemaError(format!("no column \"{name}\" of the type it has"));
@@ -23,7 +26,7 @@ pub(super) fn split(table: Table, rows: &RecordBatch) -> Result<Vec<(Slot, Recor
         .and_then(|column| column.as_string_view_opt())
         .ok_or_else(|| missing("cluster"))?;
 
-    let mut groups: Vec<((Option<&str>, Option<i64>), Vec<u32>)> = Vec::new();
+    let mut groups: Vec<(Key, Vec<u32>)> = Vec::new();
     let mut known = HashMap::new();
     let mut last = 0;
     for (row, (time, cluster)) in (0..).zip(times.iter().zip(clusters.iter())) {

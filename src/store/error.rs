@@ -93,7 +93,7 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
 /// A connection that failed, in one line and with the advice its kind has.
 fn readable(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().take(400).collect();
+    let line: String = plain(&line).unwrap_or(line).chars().take(400).collect();
     let lower = line.to_ascii_lowercase();
     let advice = if lower.contains("unknownissuer") || lower.contains("certificate") {
         "; if a private authority signs here, name its certificate in SSL_CERT_FILE, and see that the CA bundle is installed"
@@ -105,4 +105,64 @@ fn readable(text: &str) -> String {
         ""
     };
     format!("{line}{advice}")
+}
+
+/// `http://host:1: Connection refused` of `… Error performing GET http://host:1/a/b?c in 1s, after 4 retries,
+/// … - HTTP error: error sending request: client error (Connect): Connection refused`.
+fn plain(line: &str) -> Option<String> {
+    let (_, request) = line.rsplit_once("Error performing ")?;
+    let (request, what) = request.split_once(" - ")?;
+    let url = reqwest::Url::parse(request.split(' ').nth(1)?).ok()?;
+    let what = ["HTTP error: ", "error sending request: ", "client error (Connect): "]
+        .iter()
+        .fold(what, |what, prefix| what.strip_prefix(prefix).unwrap_or(what));
+    Some(format!("{}: {what}", url.origin().ascii_serialization()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(text: &str) -> Answer {
+        Answer::read(&object_store::Error::Generic { store: "MicrosoftAzure", source: text.into() })
+    }
+
+    #[test]
+    fn a_failed_connection_is_one_short_line() {
+        let refused = answer(
+            "Error performing list request: Error performing GET http://127.0.0.1:1/acct/c?comp=list in 1.5s, \
+             after 4 retries, max_retries: 4, retry_timeout: 60s - HTTP error: error sending request: client \
+             error (Connect): tcp connect error: Connection refused (os error 111)",
+        );
+        assert_eq!(
+            refused.reason,
+            "http://127.0.0.1:1: tcp connect error: Connection refused (os error 111); nothing listens there: \
+             check AZURE_STORAGE_ENDPOINT"
+        );
+        assert_eq!((refused.code, refused.status, refused.token), (None, None, false));
+        let unknown = answer("invalid peer certificate: UnknownIssuer");
+        assert!(unknown.reason.contains("SSL_CERT_FILE"), "{}", unknown.reason);
+    }
+
+    #[test]
+    fn of_an_answer_only_code_and_message_are_shown() {
+        let refused = answer(
+            "Error performing PUT http://x/c/k in 1s - Server returned non-2xx status code: 403 Forbidden: \
+             <?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to \
+             authenticate the request.\nRequestId:1</Message><AuthenticationErrorDetail>The MAC signature \
+             SIGNATURE is wrong</AuthenticationErrorDetail></Error>",
+        );
+        assert_eq!(refused.reason, "403 AuthenticationFailed: Server failed to authenticate the request.");
+        assert_eq!((refused.code.as_deref(), refused.status), (Some("AuthenticationFailed"), Some(403)));
+    }
+
+    #[test]
+    fn a_token_that_was_not_got_is_told_apart() {
+        let none = answer(
+            "Error performing token request: Error performing GET http://169.254.169.254/metadata?x in 8ms - \
+             Server returned non-2xx status code: 400 Bad Request: Identity not found",
+        );
+        assert!(none.token);
+        assert!(none.reason.starts_with("http://169.254.169.254: Server"), "{}", none.reason);
+    }
 }
