@@ -3,10 +3,11 @@
 //! Only the bodies are taken out of them, which is all the hub's readers look at; properties that the
 //! messages of a batch carry are left behind.
 
+use super::encoding::described;
+
 /// The message format of a delivery that holds a batch.
 pub(super) const FORMAT: u32 = 0x8001_3700;
 
-const DESCRIBED: u8 = 0x00;
 const DATA: u64 = 0x75;
 const VALUE: u64 = 0x77;
 
@@ -15,42 +16,15 @@ const VALUE: u64 = 0x77;
 pub(super) fn body(mut message: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut data = Vec::new();
     while !message.is_empty() {
-        let rest = message.strip_prefix(&[DESCRIBED])?;
-        let (_, descriptor, rest) = value(rest)?;
-        let (code, content, rest) = value(rest)?;
+        let (section, code, content, rest) = described(message)?;
         // vbin and str, short and long.
         let bytes = matches!(code, 0xa0 | 0xa1 | 0xb0 | 0xb1);
-        let section = descriptor.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         if matches!(section, DATA | VALUE) && bytes {
             data.push(content.to_vec());
         }
         message = rest;
     }
     (!data.is_empty()).then_some(data)
-}
-
-/// The first value: its constructor, its content, what comes after it.
-fn value(text: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&code, rest) = text.split_first()?;
-    let (length, rest) = match code >> 4 {
-        0x4 => (0, rest),
-        0x5 => (1, rest),
-        0x6 => (2, rest),
-        0x7 => (4, rest),
-        0x8 => (8, rest),
-        0x9 => (16, rest),
-        0xa | 0xc | 0xe => {
-            let (&length, rest) = rest.split_first()?;
-            (usize::from(length), rest)
-        }
-        0xb | 0xd | 0xf => {
-            let (length, rest) = rest.split_first_chunk::<4>()?;
-            (usize::try_from(u32::from_be_bytes(*length)).ok()?, rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((code, content, rest))
 }
 
 #[cfg(test)]

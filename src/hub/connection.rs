@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Buf as _;
 use fe2o3_amqp::acceptor::sasl_acceptor::SaslServerFrame;
 use fe2o3_amqp::acceptor::{ConnectionAcceptor, ListenerSessionHandle, SaslAcceptor, SessionAcceptor};
 use fe2o3_amqp_types::primitives::{Array, Symbol};
@@ -17,15 +18,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Shared;
+use super::frames::Frames;
 use super::link::Links;
 use super::node::{Replies, SignIn};
 
 const FRAME: u32 = 64 << 10;
 /// A client that does not finish opening is dropped.
 const OPENING: Duration = Duration::from_secs(30);
-/// Frames a session may queue. Few, because a detach overtakes them and clients do not expect what
-/// then comes for a link that is gone.
-const QUEUE: usize = 8;
+/// Frames a session may queue; few, because events wait in the log at no cost.
+const QUEUE: usize = 16;
+/// Bytes a connection may keep that the socket does not take yet.
+const PENDING: usize = 256 << 10;
 
 /// Accepts connections until the hub stops; none outlives this.
 pub(super) async fn listen(hub: Arc<Shared>, listener: TcpListener) {
@@ -130,6 +133,7 @@ impl SaslAcceptor for Sasl {
 /// A socket that is reset when the hub says so, in the middle of whatever it carries.
 struct Line {
     socket: Option<TcpStream>,
+    frames: Frames,
     cut: CancellationToken,
     waiting: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -138,7 +142,8 @@ impl Line {
     fn new(socket: TcpStream, cut: CancellationToken) -> Self {
         // Not possible is not bad: events are only a little later.
         let _ = socket.set_nodelay(true);
-        Self { socket: Some(socket), waiting: Box::pin(cut.clone().cancelled_owned()), cut }
+        let waiting = Box::pin(cut.clone().cancelled_owned());
+        Self { socket: Some(socket), frames: Frames::default(), cut, waiting }
     }
 
     /// Closes without a farewell, so that the peer sees a reset.
@@ -152,12 +157,25 @@ impl Line {
         }
     }
 
-    fn open(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn open(&mut self) -> io::Result<(Pin<&mut TcpStream>, &mut Frames)> {
         if self.cut.is_cancelled() {
             self.close();
         }
         let gone = || io::Error::new(io::ErrorKind::ConnectionReset, "the hub cut the connection");
-        self.socket.as_mut().map(Pin::new).ok_or_else(gone)
+        let socket = self.socket.as_mut().map(Pin::new).ok_or_else(gone)?;
+        Ok((socket, &mut self.frames))
+    }
+
+    /// Writes until no more than so many bytes are pending.
+    fn write_down_to(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (mut socket, frames) = self.open()?;
+        while frames.ready.len() > most {
+            match ready!(socket.as_mut().poll_write(cx, &frames.ready))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => frames.ready.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -177,22 +195,24 @@ impl AsyncRead for Line {
         if !self.cut.is_cancelled() {
             let _ = self.waiting.as_mut().poll(cx);
         }
-        self.open()?.poll_read(cx, buf)
+        self.open()?.0.poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.open()?.poll_write(cx, buf)
+        ready!(self.write_down_to(PENDING, cx))?;
+        self.frames.push(buf);
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.open()?.poll_flush(cx)
+        ready!(self.write_down_to(0, cx))?;
+        self.open()?.0.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Ok(socket) = self.open() else { return Poll::Ready(Ok(())) };
-        ready!(socket.poll_shutdown(cx))?;
-        Poll::Ready(Ok(()))
+        ready!(self.write_down_to(0, cx))?;
+        self.open()?.0.poll_shutdown(cx)
     }
 }

@@ -188,17 +188,21 @@ async fn read(hub: Arc<Shared>, mut link: Sender, mut seat: Seat, partition: usi
             if hub.stalled(partition) {
                 break;
             }
+            hub.count_delivery(partition);
             tokio::select! {
                 biased;
                 error = seat.told_to_leave() => {
+                    hub.uncount_delivery(partition);
                     drop(seat);
                     return close(LinkEndpoint::Sender(link), error).await;
                 }
                 // Waits for credit. The reader's word on a single event changes nothing here.
-                sent = link.send_batchable_ref(&event.sendable) => if sent.is_err() { return },
+                sent = link.send_batchable_ref(&event.sendable) => if sent.is_err() {
+                    hub.uncount_delivery(partition);
+                    return;
+                }
             }
             from = event.sequence + 1;
-            hub.delivered(partition);
         }
     }
 }

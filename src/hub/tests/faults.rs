@@ -88,7 +88,6 @@ async fn a_reader_that_leaves_amid_a_stream_does_not_disturb_others() {
     soon(leaves.close()).await.unwrap();
     assert_eq!(take(&stays, 2000).await.len(), 2000);
     attached(&hub, 1).await;
-    let client = consumer(&hub).await;
     let again = receiver(&client, "0", earliest()).await;
     assert_eq!(take(&again, 2000).await.len(), 2000);
 }
