@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -59,8 +60,7 @@ impl Hub {
         let mut messages = Vec::new();
         for item in Reader::new(&inputs, Sizes::default()) {
             match item {
-                Ok(chunk) => messages
-                    .extend(chunk.raw.bodies.iter().map(|body| Bytes::copy_from_slice(body.trim_ascii()))),
+                Ok(chunk) => chunk.raw.bodies.iter().for_each(|body| split(body, &mut messages)),
                 Err(problem) => {
                     let path = inputs.files.get(problem.file).map(|file| file.path.display().to_string());
                     say(&format!("{}: {}", path.unwrap_or_default(), problem.status));
@@ -139,6 +139,18 @@ impl Hub {
     }
 }
 
+/// The messages of a piece of a file: a JSON value that runs over lines is one, else each line is.
+fn split(body: &[u8], messages: &mut Vec<Bytes>) {
+    let mut add = |text: &[u8]| match text.trim_ascii() {
+        [] => {}
+        text => messages.push(Bytes::copy_from_slice(text)),
+    };
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => add(body),
+        Err(_) => body.split(|byte| *byte == b'\n').for_each(add),
+    }
+}
+
 /// Sends the messages over and over.
 async fn send(hub: &hub::Hub, messages: &[Bytes], rate: u32) {
     let start = Instant::now();
@@ -169,4 +181,21 @@ async fn ended() -> std::io::Result<()> {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_a_line_or_a_value() {
+        let split = |text: &str| {
+            let mut messages = Vec::new();
+            split(text.as_bytes(), &mut messages);
+            messages
+        };
+        assert_eq!(split("{\"a\":1}\n\n{\"a\":2}\r\nnoise\n"), ["{\"a\":1}", "{\"a\":2}", "noise"]);
+        assert_eq!(split("{\n  \"a\":\n1 }\n"), ["{\n  \"a\":\n1 }"]);
+        assert!(split(" \n").is_empty());
+    }
 }

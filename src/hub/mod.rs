@@ -105,8 +105,8 @@ impl fmt::Debug for Options {
 /// A hub that cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    #[error("listening on 127.0.0.1:{port}: {source}; give another port, or 0 for any that is free")]
-    Listen { port: u16, source: io::Error },
+    #[error("listening on 127.0.0.1:{port}: {reason}; give another port, or 0 for any that is free")]
+    Listen { port: u16, reason: io::Error },
     #[error("a hub with {0} partitions: give a number from 1 to {MOST_PARTITIONS}")]
     Partitions(usize),
 }
@@ -230,7 +230,7 @@ impl Hub {
         if partitions == 0 || partitions > usize::from(MOST_PARTITIONS) {
             return Err(HubError::Partitions(partitions));
         }
-        let listen = |source| HubError::Listen { port: options.port, source };
+        let listen = |reason| HubError::Listen { port: options.port, reason };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let stop = CancellationToken::new();
