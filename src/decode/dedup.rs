@@ -1,7 +1,7 @@
 //! Events that came before are dropped: the same event under two categories, a message delivered twice.
 //!
 //! Owns the memory of what was seen: ids by the hour of the event, the hours used least recently moved
-//! to temporary files when there are more than the limit. Calls are in input order, by one thread at a
+//! to temporary files when there are more than the limit; what is old is let go when the caller says so. Calls are in input order, by one thread at a
 //! time. Control-plane rows pass: two equal lines are two lines.
 
 use std::collections::HashMap;
@@ -29,6 +29,8 @@ pub enum DedupError {
     Write { path: PathBuf, source: io::Error },
     #[error("reading the ids of seen events from {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("removing the ids of seen events in {path}: {source}")]
+    Remove { path: PathBuf, source: io::Error },
     #[error("removing duplicates from a batch: {0}")]
     Filter(#[source] ArrowError),
 }
@@ -58,6 +60,9 @@ type Ids = HashSet<u64, BuildHasherDefault<Identity>>;
 /// The hour of events without any time.
 const NO_TIME: i64 = i64::MIN;
 
+/// Ids of events without a time that [`Dedup::forget`] leaves.
+const TIMELESS: usize = 65_536;
+
 /// Ids of the events of one hour.
 #[derive(Debug, Default)]
 struct Hour {
@@ -67,6 +72,8 @@ struct Hour {
     used: u64,
     /// Where they are, if they were moved out since they last changed.
     file: Option<PathBuf>,
+    /// Whether they were ever moved out.
+    has_file: bool,
 }
 
 /// Remembers which events were seen.
@@ -189,6 +196,31 @@ impl Dedup {
         Ok(new)
     }
 
+    /// Lets go of what was seen in hours (since the epoch) before `hour`: for input without an end, of which
+    /// old events come again no more, or may then count twice. Events without a time are let go when
+    /// there are many of them.
+    pub fn forget(&mut self, hour: i64) -> Result<(), DedupError> {
+        let mut outcome = Ok(());
+        let Self { hours, in_memory, folder, .. } = self;
+        hours.retain(|entry| {
+            let held = entry.ids.as_ref().map_or(0, Ids::len);
+            let few = entry.hour == NO_TIME && entry.ids.is_some() && held < TIMELESS;
+            if entry.hour >= hour || few {
+                return true;
+            }
+            *in_memory -= held;
+            if let Some(folder) = folder.as_ref().filter(|_| entry.has_file) {
+                let path = file_of(folder, entry.hour);
+                if let Err(source) = fs::remove_file(&path) {
+                    outcome = Err(DedupError::Remove { path, source });
+                }
+            }
+            false
+        });
+        self.index = self.hours.iter().enumerate().map(|(at, entry)| (entry.hour, at)).collect();
+        outcome
+    }
+
     /// Moves the hour used least recently, but not the one used at `clock`, to a file.
     fn move_out(&mut self, clock: u64) -> Result<bool, DedupError> {
         let oldest =
@@ -201,17 +233,22 @@ impl Dedup {
                 Some(folder) => folder,
                 None => self.folder.insert(TempDir::new().map_err(DedupError::Folder)?),
             };
-            let path = folder.path().join(format!("{}.ids", hour.hour));
+            let path = file_of(folder, hour.hour);
             let mut sorted: Vec<u64> = ids.iter().copied().collect();
             sorted.sort_unstable();
             let bytes: Vec<u8> = sorted.iter().flat_map(|id| id.to_le_bytes()).collect();
             fs::write(&path, bytes).map_err(|source| DedupError::Write { path: path.clone(), source })?;
             hour.file = Some(path);
+            hour.has_file = true;
         }
         hour.ids = None;
         self.in_memory -= count;
         Ok(true)
     }
+}
+
+fn file_of(folder: &TempDir, hour: i64) -> PathBuf {
+    folder.path().join(format!("{hour}.ids"))
 }
 
 fn read(path: Option<&PathBuf>) -> Result<Ids, DedupError> {

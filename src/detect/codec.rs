@@ -315,3 +315,84 @@ impl<'a> Reader<'a> {
 fn is_near(time: i64) -> bool {
     (-FARTHEST..=FARTHEST).contains(&time)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ListBuilder, StringViewBuilder};
+    use arrow::datatypes::Schema;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::detect::rows;
+    use crate::event::schema::{self, Kind};
+
+    type Value = (Option<i64>, bool, Option<String>, Option<Vec<Option<String>>>);
+
+    /// A column of each kind, and the engine's.
+    fn columns() -> SchemaRef {
+        let first = |kind| schema::AUDIT.iter().position(|c| c.kind == kind).expect("a column of that kind");
+        let chosen = [Kind::Time, Kind::Int, Kind::Bool, Kind::Text, Kind::TextList].map(first);
+        let scan: Schema = schema::audit().project(&chosen).expect("columns of the table");
+        rows::schema(&Arc::new(scan))
+    }
+
+    fn rows_of(values: &[Value]) -> Rows {
+        let times: Vec<i64> = (0..values.len() as i64).collect();
+        let time = Arc::new(TimestampMicrosecondArray::from(times).with_timezone("+00:00"));
+        let mut lists = ListBuilder::new(StringViewBuilder::new()).with_field(schema::list_item());
+        for value in values {
+            lists.append_option(value.3.clone());
+        }
+        let text: ArrayRef = Arc::new(values.iter().map(|v| v.2.as_deref()).collect::<StringViewArray>());
+        let batch = RecordBatch::try_new(
+            columns(),
+            vec![
+                time.clone(),
+                Arc::new(values.iter().map(|v| v.0).collect::<Int64Array>()),
+                Arc::new(BooleanArray::from_iter(values.iter().map(|v| Some(v.1)))),
+                text.clone(),
+                Arc::new(lists.finish()),
+                time,
+                Arc::new(UInt64Array::from_iter_values((0..values.len() as u64).map(|n| u64::MAX - n))),
+                text.clone(),
+                text.clone(),
+                text,
+            ],
+        );
+        Rows::from_batch(batch.expect("columns of the schema"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn rows_come_back_as_they_were(values: Vec<Value>, from: prop::sample::Index) {
+            let all = rows_of(&values);
+            let part = all.slice(from.index(values.len() + 1), all.len());
+            for rows in [all, part] {
+                let mut to = Writer::default();
+                to.rows(&rows).expect("columns of these kinds");
+                let mut from = Reader::new(&to.bytes);
+                let back = from.rows(&columns()).expect("what was written");
+                prop_assert_eq!(back.batch(), rows.batch());
+                prop_assert!(from.is_empty());
+            }
+        }
+
+        /// Behind a checksum that is right, too.
+        #[test]
+        fn no_bytes_are_too_strange(values: Vec<Value>, changes: Vec<(prop::sample::Index, u8)>, noise: Vec<u8>) {
+            let mut to = Writer::default();
+            to.rows(&rows_of(&values)).expect("columns of these kinds");
+            for (at, value) in changes {
+                let at = at.index(to.bytes.len());
+                to.bytes[at] = value;
+            }
+            for bytes in [&to.bytes, &noise] {
+                if let Ok(rows) = Reader::new(bytes).rows(&columns()) {
+                    prop_assert!(rows.len() * 8 <= bytes.len());
+                }
+            }
+        }
+    }
+}

@@ -115,3 +115,20 @@ fn recycled_buffers_hold_the_next_batch() {
     decoder.recycle(_kept.clone());
     assert_eq!(text(&_kept.audit, 0, "verb").as_deref(), Some("create"), "rows somebody holds stay");
 }
+
+#[test]
+fn old_hours_are_let_go_also_from_disk() {
+    // Two ids in memory, so most hours are in files.
+    for limit in [2, 1000] {
+        let mut dedup = Dedup::new(limit);
+        let hours = ["15", "16", "17", "18"].map(|hour| format!("2025-05-15T{hour}:30:00Z"));
+        let records: Vec<Value> = (0..12).map(|n| numbered(n, &hours[n / 3], "kube-audit")).collect();
+        let body = json!({ "records": records });
+        assert_eq!(retain(&mut dedup, &body).counts.events, 12);
+        assert_eq!(retain(&mut dedup, &body).counts.duplicates, 12);
+        let begin = at("2025-05-15T17:00:00Z").expect("a time").div_euclid(crate::decode::MICROS_PER_HOUR);
+        dedup.forget(begin).expect("files can be removed");
+        let decoded = retain(&mut dedup, &body);
+        assert_eq!((decoded.counts.events, decoded.counts.duplicates), (6, 6), "limit {limit}");
+    }
+}
