@@ -135,14 +135,15 @@ fn open_source(config: &Config, checkpoints: &Checkpoints, metrics: &Arc<Metrics
             })
         }
         config::Source::Files { paths, follow } => {
-            let checkpoints = checkpoints.clone();
+            let (checkpoints, metrics) = (checkpoints.clone(), metrics.clone());
             Box::new(move || {
                 let (paths, checkpoints) = (paths.clone(), checkpoints.clone());
+                let metrics = metrics.clone();
                 Box::pin(async move {
                     let files = if follow {
-                        Files::follow(paths, checkpoints, clock()).await?
+                        Files::follow(paths, checkpoints, metrics, clock()).await?
                     } else {
-                        Files::once(paths, clock())?
+                        Files::once(paths, metrics, clock())?
                     };
                     Ok(Box::new(files) as Box<dyn Source>)
                 })

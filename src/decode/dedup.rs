@@ -143,24 +143,6 @@ impl Dedup {
         Ok(decoded)
     }
 
-    /// Lets go of the events of hours before `hour` (since the epoch): a copy that comes later than that
-    /// is taken for new. Events without any time are kept.
-    pub fn forget(&mut self, hour: i64) {
-        if !self.hours.iter().any(|known| known.hour < hour && known.hour != NO_TIME) {
-            return;
-        }
-        self.hours.retain(|known| {
-            let keep = known.hour >= hour || known.hour == NO_TIME;
-            if !keep && let Some(file) = &known.file {
-                // A file left behind goes with the folder.
-                let _ = fs::remove_file(file);
-            }
-            keep
-        });
-        self.in_memory = self.hours.iter().filter_map(|known| known.ids.as_ref()).map(Ids::len).sum();
-        self.index = self.hours.iter().enumerate().map(|(at, known)| (known.hour, at)).collect();
-    }
-
     /// Whether the id is new in that hour; it is known afterwards.
     fn insert(&mut self, hour: i64, id: u64) -> Result<bool, DedupError> {
         let at = match self.index.get(&hour) {

@@ -28,13 +28,14 @@ use crate::event::{Batch, Partition, Reject, Span};
 use crate::outbox::Outbox;
 use crate::outbox::dead_letters::{DeadLetter, DeadLetters, Origin};
 use crate::source::{Incoming, Received, Source, SourceError};
-use crate::telemetry::metrics;
 use crate::telemetry::{Health, Metrics};
 
 /// Ids of events kept in memory to tell duplicates; the rest go to temporary files.
 const IDS_IN_MEMORY: usize = 1_000_000;
 /// Duplicates further apart than this are not told.
 const DEDUP_HOURS: i64 = 48;
+/// How far ahead of our clock another may be, microseconds.
+const AHEAD: i64 = 300_000_000;
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 /// How often windows are looked at, and how often figures are renewed.
 const TICK: Duration = Duration::from_millis(100);
@@ -185,11 +186,6 @@ impl Detect {
 
     fn messages(&mut self, state: &mut State, received: Received) -> Result<(), Fault> {
         let Received { raw, span, received: at, room } = received;
-        let bytes: usize = raw.bodies.iter().map(Bytes::len).sum();
-        let partition = metrics::Partition { partition: span.partition.to_string() };
-        self.metrics.messages.get_or_create(&partition).inc_by(raw.bodies.len() as u64);
-        self.metrics.bytes.inc_by(bytes as u64);
-
         let begun = Instant::now();
         let decoded = state.decoder.decode(&raw);
         drop(raw);
@@ -215,8 +211,10 @@ impl Detect {
         state.decoder.recycle(batch);
         drop(room);
 
-        state.watermark.note(&span.partition, counts.last_event);
-        state.latest = state.latest.max(counts.last_event.unwrap_or(i64::MIN));
+        // An event dated in the future must not make all others late.
+        let latest = counts.last_event.map(|latest| latest.min(at.saturating_add(AHEAD)));
+        state.watermark.note(&span.partition, latest);
+        state.latest = state.latest.max(latest.unwrap_or(i64::MIN));
         match state.open.get_mut(&span.partition) {
             Some(open) => open.last = span.last,
             None => {
@@ -251,7 +249,7 @@ impl Detect {
 
     fn advance(&mut self, state: &mut State, source: &dyn Source) -> Result<(), Fault> {
         state.watermark.look(|partition| source.is_idle(partition));
-        if self.finite || !self.windows.leads() {
+        if self.finite {
             return Ok(());
         }
         let Some(seen) = state.watermark.seen(Instant::now()) else { return Ok(()) };
@@ -263,7 +261,7 @@ impl Detect {
         let alerts = self.engine.advance(watermarks);
         self.put(alerts)?;
         let horizon = state.latest.div_euclid(MICROS_PER_HOUR).saturating_sub(DEDUP_HOURS);
-        state.dedup.forget(horizon);
+        state.dedup.forget(horizon).map_err(|e| Fault::Begin(e.to_string()))?;
         Ok(())
     }
 

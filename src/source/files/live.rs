@@ -21,6 +21,8 @@ use super::{FileReader, FileStatus, Inputs, Sizes};
 use crate::checkpoint::Checkpoints;
 use crate::event::{Partition, Position, RawBatch, Span};
 use crate::source::{Commit, Incoming, Received, Source, SourceError};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics;
 
 /// How often followed files are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,6 +38,7 @@ pub struct Files {
     paths: Vec<String>,
     follow: bool,
     clock: Clock,
+    metrics: Arc<Metrics>,
     checkpoints: Option<Checkpoints>,
     todo: VecDeque<PathBuf>,
     open: Option<Open>,
@@ -64,20 +67,21 @@ fn partition(path: &Path) -> Partition {
 
 impl Files {
     /// Reads everything once; paths that match nothing are an error.
-    pub fn once(paths: Vec<String>, clock: Clock) -> Result<Self, SourceError> {
+    pub fn once(paths: Vec<String>, metrics: Arc<Metrics>, clock: Clock) -> Result<Self, SourceError> {
         let inputs = Inputs::resolve(&paths).map_err(|e| SourceError(e.to_string()))?;
         let todo = inputs.files.into_iter().map(|file| file.path).collect();
-        Ok(Self { todo, ..Self::new(paths, false, None, clock) })
+        Ok(Self { todo, ..Self::new(paths, false, None, metrics, clock) })
     }
 
     /// Follows files from where they were read to before.
     pub async fn follow(
         paths: Vec<String>,
         checkpoints: Checkpoints,
+        metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Self, SourceError> {
         let known = checkpoints.positions().await.map_err(|e| SourceError(e.to_string()))?;
-        let mut files = Self::new(paths, true, Some(checkpoints), clock);
+        let mut files = Self::new(paths, true, Some(checkpoints), metrics, clock);
         for path in files.present()? {
             if let Some(position) = known.get(&partition(&path)) {
                 let bytes = u64::try_from(position.sequence).unwrap_or(0);
@@ -89,9 +93,15 @@ impl Files {
         Ok(files)
     }
 
-    fn new(paths: Vec<String>, follow: bool, checkpoints: Option<Checkpoints>, clock: Clock) -> Self {
+    fn new(
+        paths: Vec<String>,
+        follow: bool,
+        checkpoints: Option<Checkpoints>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Self {
         let (todo, read) = (VecDeque::new(), BTreeMap::new());
-        Self { paths, follow, clock, checkpoints, todo, open: None, read, looked: None }
+        Self { paths, follow, clock, metrics, checkpoints, todo, open: None, read, looked: None }
     }
 
     fn present(&self) -> Result<Vec<PathBuf>, SourceError> {
@@ -103,6 +113,9 @@ impl Files {
         let offset = if inode == 0 { String::new() } else { inode.to_string() };
         let last = Position { sequence, offset, enqueued: 0 };
         let span = Span { partition: partition(path), first, last };
+        let label = metrics::Partition { partition: span.partition.to_string() };
+        self.metrics.messages.get_or_create(&label).inc_by(raw.bodies.len() as u64);
+        self.metrics.bytes.inc_by(raw.bodies.iter().map(|body| body.len() as u64).sum());
         Incoming::Messages(Received { raw, span, received: (self.clock)(), room: None })
     }
 
@@ -287,7 +300,7 @@ mod tests {
         let path = folder.path().join("audit.log");
         let mut file = File::create(&path).unwrap();
         let mut files =
-            Files::new(vec![folder.path().display().to_string()], true, None, Arc::new(|| 0));
+            Files::new(vec![folder.path().display().to_string()], true, None, Arc::default(), Arc::new(|| 0));
         let mut look = || {
             files.todo = files.present().unwrap().into();
             bodies(files.next_followed())
