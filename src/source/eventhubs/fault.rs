@@ -112,7 +112,9 @@ mod tests {
 
     use super::*;
     use crate::identity::Auth;
-    use crate::source::eventhubs::{Start, Timing, Transport};
+    use crate::source::eventhubs::Start;
+    use crate::source::eventhubs::Timing;
+    use crate::source::eventhubs::Transport;
 
     fn read(text: &str) -> Fault {
         let config = Config {
