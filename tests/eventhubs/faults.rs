@@ -7,6 +7,7 @@ use std::time::Duration;
 use aksentry::hub::Hub;
 use aksentry::hub::Log;
 use aksentry::hub::Options;
+use aksentry::identity::Secret;
 use aksentry::source::Source as _;
 use aksentry::source::eventhubs::Start;
 use bytes::Bytes;
@@ -97,6 +98,30 @@ async fn a_hub_that_is_away_is_waited_for() {
     hub.publish(Some(0), Bytes::from_static(b"0-0"));
     let (mut reading, _away) = opening.await.unwrap();
     reading.until(1).await;
+    reading.source.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_taken_away_by_mistake_is_waited_for() {
+    let mut rig = Rig::new().await;
+    let mut counts = BTreeMap::new();
+    rig.publish(&mut counts, 10);
+    let mut reading = rig.open("a").await;
+    reading.until(40).await;
+    let port = rig.hub.address().port();
+    let log = rig.hub.stop().await;
+    let key = Some(("other".to_owned(), Secret::new("other-key")));
+    rig.hub = Hub::start_with(Options { port, key, ..Options::default() }, log).await.unwrap();
+    rig.publish(&mut counts, 10);
+    let errors = r#"aksentry_reconnects_total{reason="error"}"#;
+    // One that `next` would give ends the test.
+    reading.while_reading(|reading| reading.metric(errors) >= Some(12.0)).await;
+    let health = reading.source.health();
+    reading.while_reading(|_| health.trouble().is_some_and(|text| text.contains("disconnected"))).await;
+    let log = rig.hub.stop().await;
+    rig.hub = Hub::start_with(Options { port, ..Options::default() }, log).await.unwrap();
+    reading.until(80).await;
+    reading.assert_complete(&counts);
     reading.source.close().await;
 }
 

@@ -105,3 +105,59 @@ fn root(causes: &[&(dyn Error + 'static)]) -> String {
         None => line.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::identity::Auth;
+    use crate::source::eventhubs::Start;
+    use crate::source::eventhubs::Timing;
+    use crate::source::eventhubs::Transport;
+
+    fn read(text: &str) -> Fault {
+        let config = Config {
+            namespace: "contoso.servicebus.windows.net".to_owned(),
+            hub: "audit".to_owned(),
+            consumer_group: "aksentry".to_owned(),
+            start: Start::Earliest,
+            endpoint: None,
+            transport: Transport::Tcp,
+            auth: Auth::Auto,
+            replica: "a".to_owned(),
+            prefetch_bytes: 1 << 20,
+            lease: Duration::from_secs(30),
+            timing: Timing::default(),
+        };
+        Fault::read(text, text, &config, "workload identity of client x")
+    }
+
+    #[test]
+    fn what_nobody_needs_to_change_is_tried_again() {
+        for text in [
+            "Connection refused (os error 111)",
+            "Connection reset by peer (os error 104)",
+            "failed to lookup address information: Temporary failure in name resolution",
+            "AMQP Described Error: condition: InternalError, description: None, info: []",
+            "Management API returned status code: 503",
+        ] {
+            assert!(!read(text).is_permanent(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_has_to_change_is_said() {
+        for (text, says) in [
+            ("condition: NotFound, description: None", "correct hub and consumer_group"),
+            ("condition: UnauthorizedAccess", "workload identity of client x): assign the role"),
+            ("Management API returned status code: 401", "Azure Event Hubs Data Receiver"),
+            ("failed to lookup address information: Name or service not known", "correct namespace"),
+            ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+        ] {
+            let fault = read(text);
+            assert!(fault.is_permanent() && fault.text().contains(says), "{}", fault.text());
+        }
+        assert!(matches!(read("condition: LinkStolen"), Fault::Stolen(_)));
+    }
+}
