@@ -35,7 +35,10 @@ fn main() {
     let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(30);
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    println!("{:>9}  {:>8}  {:>8}  {:>8}  {:>8}  {:>9}  {:>10}", "events/s", "alerts", "p50 ms", "p99 ms", "max ms", "RSS MB", "CPU s/M ev");
+    println!(
+        "{:>9}  {:>8}  {:>8}  {:>8}  {:>8}  {:>9}  {:>10}",
+        "events/s", "alerts", "p50 ms", "p99 ms", "max ms", "RSS MB", "CPU s/M ev"
+    );
     for rate in RATES {
         runtime.block_on(measure(rate, seconds));
     }
@@ -47,10 +50,20 @@ fn event(n: usize, alerting: bool) -> Value {
     let now = now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let (user, verb, object, uri) = if alerting {
         let object = json!({"resource": "pods", "subresource": "exec", "namespace": "shop", "name": "web-0", "apiVersion": "v1"});
-        (format!("planted-{n}@contoso.com"), "create", object, "/api/v1/namespaces/shop/pods/web-0/exec?command=ls".to_owned())
+        (
+            format!("planted-{n}@contoso.com"),
+            "create",
+            object,
+            "/api/v1/namespaces/shop/pods/web-0/exec?command=ls".to_owned(),
+        )
     } else {
         let object = json!({"resource": "configmaps", "namespace": "team", "name": format!("cm-{}", n % 97), "apiVersion": "v1"});
-        ("system:serviceaccount:team:worker".to_owned(), "update", object, format!("/api/v1/namespaces/team/configmaps/cm-{}", n % 97))
+        (
+            "system:serviceaccount:team:worker".to_owned(),
+            "update",
+            object,
+            format!("/api/v1/namespaces/team/configmaps/cm-{}", n % 97),
+        )
     };
     let body = json!({"kind": "ConfigMap", "data": {"settings": "x".repeat(1_500)}});
     let event = json!({

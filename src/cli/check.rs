@@ -81,10 +81,13 @@ fn online(config: &Config, report: &mut Report) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.context("starting to try what the configuration names")?;
     let mut failures = 0;
-    runtime.block_on(probe::run(probe::local(config).into_iter().chain(probe::remote(config)).collect(), |name, found| {
-        failures += usize::from(found.is_err());
-        report.probe(name, found)
-    }))?;
+    runtime.block_on(probe::run(
+        probe::local(config).into_iter().chain(probe::remote(config)).collect(),
+        |name, found| {
+            failures += usize::from(found.is_err());
+            report.probe(name, found)
+        },
+    ))?;
     Ok(failures)
 }
 

@@ -66,8 +66,9 @@ impl Demo {
         let text = configuration(&hub.endpoint(), folder);
         let key = "Endpoint=sb://localhost/;SharedAccessKeyName=demo;SharedAccessKey=ZGVtbw==";
         let variable = |name: &str| (name == "DEMO_HUB").then(|| key.to_owned());
-        let config = Config::parse(Path::new("demo.toml"), &text, &variable)
-            .map_err(|problems| anyhow!("{}", problems.first().map(ToString::to_string).unwrap_or_default()))?;
+        let config = Config::parse(Path::new("demo.toml"), &text, &variable).map_err(|problems| {
+            anyhow!("{}", problems.first().map(ToString::to_string).unwrap_or_default())
+        })?;
 
         let format = context.global.format.unwrap_or(context.default_format());
         let style = if format == Format::Table { context.terminal.stdout } else { Default::default() };

@@ -40,7 +40,8 @@ impl Run {
             let service = Service::open(&config, context, Vec::new()).await?;
             let (reload, reloads) = mpsc::channel(1);
             let _watching = watch(service.rules.clone(), reload)?;
-            let about = About { version: env!("CARGO_PKG_VERSION").into(), replica: service.replica().to_owned() };
+            let about =
+                About { version: env!("CARGO_PKG_VERSION").into(), replica: service.replica().to_owned() };
             let (metrics, health) = (service.metrics.clone(), service.health.clone());
             let telemetry = http::serve(config.telemetry.listen, about, metrics, health).await?;
             let (outbox, state) = (service.outbox.clone(), config.state.clone());

@@ -102,9 +102,9 @@ pub(super) async fn sink(config: &config::SinkConfig, clock: &Clock) -> anyhow::
             let opened = Email::open(name, settings, clock.clone()).await;
             Arc::new(opened.map_err(|e| failed(e.to_string()))?)
         }
-        sink::Config::Webhook { url, shape, hmac } => Arc::new(
-            Webhook::new(name, url, *shape, hmac.clone(), timeouts, clock.clone()).map_err(failed)?,
-        ),
+        sink::Config::Webhook { url, shape, hmac } => {
+            Arc::new(Webhook::new(name, url, *shape, hmac.clone(), timeouts, clock.clone()).map_err(failed)?)
+        }
         sink::Config::File { path } => Arc::new(AlertFile::new(name, path)),
     })
 }
@@ -162,7 +162,8 @@ impl Service {
         let clock = clock();
         let (of, sources) = (config.clone(), engine::sources(context)?);
         // Planning rules waits for a runtime of its own, which a thread of this one must not.
-        let rules = tokio::task::spawn_blocking(move || rules(&of, sources)).await.context("planning rules")??;
+        let rules =
+            tokio::task::spawn_blocking(move || rules(&of, sources)).await.context("planning rules")??;
         let metrics = Arc::new(Metrics::new());
         let health = Arc::new(Health::default());
         std::fs::create_dir_all(&config.state).with_context(|| {
@@ -240,7 +241,8 @@ impl Service {
     /// Runs until told to stop, or until a source that ends has ended and its alerts are delivered.
     pub async fn run(self, stop: CancellationToken, reloads: mpsc::Receiver<()>) -> anyhow::Result<()> {
         let finite = self.parts.finite;
-        let delivery = Delivery::start(self.outbox.clone(), self.sinks, self.metrics, self.parts.clock.clone());
+        let delivery =
+            Delivery::start(self.outbox.clone(), self.sinks, self.metrics, self.parts.clock.clone());
         let outcome = Live::new(self.parts, reloads).run(stop.clone()).await;
         if finite && outcome.is_ok() && !stop.is_cancelled() {
             // Nobody is in a hurry: a source that ended waits for its alerts, up to a minute.

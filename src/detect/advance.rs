@@ -54,11 +54,7 @@ impl Watermarks {
     }
 
     fn before(self, time: i64) -> Self {
-        Self {
-            seen: self.seen.min(time),
-            complete: self.complete.min(time),
-            kept: self.kept.min(time),
-        }
+        Self { seen: self.seen.min(time), complete: self.complete.min(time), kept: self.kept.min(time) }
     }
 }
 

@@ -54,7 +54,8 @@ async fn sentinel_is_out_and_comes_back_also_over_a_restart() {
 
     // What waits is known to the operator while nothing runs.
     let state = scene.folder.path().join("state-a");
-    let listed = program().args(["outbox", "list", "--format", "ndjson", "--state"]).arg(&state).output().unwrap();
+    let listed =
+        program().args(["outbox", "list", "--format", "ndjson", "--state"]).arg(&state).output().unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let waiting = String::from_utf8(listed.stdout).unwrap().lines().count();
     assert_eq!(waiting, expected.difference(&scene.delivered()).count());
@@ -77,7 +78,8 @@ async fn what_is_refused_for_good_is_a_dead_letter_with_its_reason() {
     let folder = scene.folder.path().join("state-a/dead-letters");
     let letters = || {
         let files = std::fs::read_dir(&folder).ok()?;
-        let text: String = files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+        let text: String =
+            files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
         let letters: Vec<serde_json::Value> =
             text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         (letters.len() >= expected.len()).then_some(letters)
@@ -115,7 +117,8 @@ async fn mail_is_out_and_comes_back() {
     let scene = Scene::new().await;
     let traffic = traffic(1_000, 10);
     let expected = scene.replayed(&traffic.messages);
-    let smtp = Smtp::start(json!({"tls": "none", "replies": {"data": ["451 4.7.0 later", "451 4.7.0 later"]}}));
+    let smtp =
+        Smtp::start(json!({"tls": "none", "replies": {"data": ["451 4.7.0 later", "451 4.7.0 later"]}}));
     let more = format!(
         r#"
 [[sink]]

@@ -8,12 +8,19 @@ use super::{Scene, get, wait_for, wait_for_ids};
 /// What has been seen on hubs, and what never should be.
 fn poison() -> Vec<Bytes> {
     let mut poison: Vec<Vec<u8>> = [
-        "", "null", "[]", "{}", "{\"records\":null}", "{\"records\":[]}", "{\"records\":[1,null,\"x\"]}",
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"records\":null}",
+        "{\"records\":[]}",
+        "{\"records\":[1,null,\"x\"]}",
         "{\"records\":[{\"category\":\"kube-audit\"}]}",
         "{\"records\":[{\"category\":\"kube-audit\",\"properties\":{\"log\":\"{\\\"kind\\\":0}\"}}]}",
         "{\"records\":[{\"category\":\"kube-audit\",\"properties\":{\"log\":\"\"}}]}",
         "{'records': [{'category': 'FunctionAppLogs'}]}",
-        "not json at all", "{\"records\":[{\"category\":\"guard\",\"properties\":{\"log\":\"I0504 x\"}}",
+        "not json at all",
+        "{\"records\":[{\"category\":\"guard\",\"properties\":{\"log\":\"I0504 x\"}}",
         "\u{feff}{\"records\":[]}",
     ]
     .map(|text| text.as_bytes().to_vec())
@@ -43,16 +50,20 @@ async fn good_alerts_arrive_and_everything_is_counted() {
     let metrics = || {
         let text = get(&format!("http://{}/metrics", service.telemetry()));
         let all = (traffic.messages.len() * 2) as u64;
-        let taken: u64 = text.lines().filter(|l| l.starts_with("aksentry_messages_total{")).filter_map(last).sum();
+        let taken: u64 =
+            text.lines().filter(|l| l.starts_with("aksentry_messages_total{")).filter_map(last).sum();
         (taken == all).then_some(text)
     };
     let text = wait_for("all messages in the metrics", metrics, || service.log());
-    for outcome in ["event", "not_json", "malformed_json", "not_an_object", "not_an_audit_event", "unknown_record"] {
+    for outcome in
+        ["event", "not_json", "malformed_json", "not_an_object", "not_an_audit_event", "unknown_record"]
+    {
         let name = format!("aksentry_records_total{{outcome=\"{outcome}\"}}");
         let count = text.lines().find(|line| line.starts_with(&name)).and_then(last);
         assert!(count.is_some_and(|n| n > 0), "no {name} in\n{text}");
     }
-    let events = text.lines().find(|l| l.starts_with("aksentry_records_total{outcome=\"event\"}")).and_then(last);
+    let events =
+        text.lines().find(|l| l.starts_with("aksentry_records_total{outcome=\"event\"}")).and_then(last);
     assert_eq!(events, Some(4_000));
     let letters = scene.folder.path().join("state-a/dead-letters");
     assert!(std::fs::read_dir(letters).unwrap().count() > 0);

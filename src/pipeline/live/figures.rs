@@ -31,7 +31,9 @@ impl Detect {
         if let Some(archive) = &self.archive {
             queue("archive").set(archive.pending_bytes() as i64);
         }
-        let full = self.outbox.full().then_some("the outbox is over its cap: low alerts become dead letters; see why sinks do not take them");
+        let full = self.outbox.full().then_some(
+            "the outbox is over its cap: low alerts become dead letters; see why sinks do not take them",
+        );
         self.health.set("outbox_size", full);
         let age = [state.since, state.committing].into_iter().flatten().map(|since| since.elapsed()).max();
         self.metrics.commit_age_seconds.set(age.unwrap_or_default().as_secs_f64());
@@ -42,7 +44,8 @@ impl Detect {
             seconds.inc_by((usage.seconds - seconds.get()).max(0.0));
         }
         for (rule, failure) in self.engine.failures() {
-            let counter = self.metrics.rule_failures.get_or_create_owned(&metrics::Rule { rule: rule.clone() });
+            let counter =
+                self.metrics.rule_failures.get_or_create_owned(&metrics::Rule { rule: rule.clone() });
             let more = failure.times.saturating_sub(counter.get());
             if more > 0 {
                 tracing::error!(rule, times = more, "a rule failed and went on: {}", failure.reason);

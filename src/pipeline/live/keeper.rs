@@ -157,8 +157,7 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<(), CheckpointError> {
-        let renewed =
-            self.checkpoints.claim(&LeaseName::Leader, &self.replica, self.lease.as_ref()).await?;
+        let renewed = self.checkpoints.claim(&LeaseName::Leader, &self.replica, self.lease.as_ref()).await?;
         match renewed {
             Some(lease) => {
                 self.lease = Some(lease);
@@ -203,7 +202,9 @@ impl Keeper {
                     self.applied = applied;
                     state = Some(rest);
                 }
-                None => tracing::error!("the snapshot of windows cannot be read; they begin with the journal"),
+                None => {
+                    tracing::error!("the snapshot of windows cannot be read; they begin with the journal")
+                }
             }
             self.snapshot = Some(etag);
         }

@@ -101,7 +101,11 @@ fn sweep(parts: &Parts) -> impl Future<Output = ()> + Send + use<> {
         loop {
             match archive::expire(&store, clock().saturating_sub(retention)).await {
                 Ok(expired) if expired.files > 0 => {
-                    tracing::info!(files = expired.files, bytes = expired.bytes, "days past their retention removed");
+                    tracing::info!(
+                        files = expired.files,
+                        bytes = expired.bytes,
+                        "days past their retention removed"
+                    );
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!("days past their retention were not removed: {error}"),
