@@ -46,7 +46,8 @@ fn main() {
 
 /// An event of about 2.6 KB, as kube-audit has them with a body.
 fn event(n: usize, alerting: bool) -> Value {
-    let now = chrono::DateTime::from(std::time::SystemTime::now()) as chrono::DateTime<chrono::Utc>;
+    #[expect(clippy::disallowed_methods, reason = "the delay is measured against the wall clock")]
+    let now = chrono::Utc::now();
     let now = now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let (user, verb, object, uri) = if alerting {
         let object = json!({"resource": "pods", "subresource": "exec", "namespace": "shop", "name": "web-0", "apiVersion": "v1"});

@@ -144,7 +144,7 @@ fn list(state: &Path, sink: Option<String>, context: &Context) -> anyhow::Result
     let mut printer = Printer::new(stdout(), format, table, fields.map(str::to_owned).to_vec());
     let mut each = |alert: Listed| printer.item(&item(&alert), || cells(&alert));
     let request = Request::List { sink };
-    let (count, _) = perform(&state, &request, context, &mut each)?;
+    let (count, _) = perform(state, &request, context, &mut each)?;
     printer.finish().context("writing to standard output")?;
     if count == 0 && !context.terminal.quiet {
         say("no alert waits for delivery");

@@ -129,7 +129,23 @@ impl DatabaseFile {
     }
 }
 
+/// Opens the database, making it where there is none. A crash while it is made would leave one that
+/// cannot be opened, so it gets its name when it is whole.
 fn open(path: &Path) -> Result<Database, OutboxError> {
+    if !path.exists() {
+        let fresh = path.with_extension("new");
+        let opening = |cause| OutboxError::Open { path: path.to_owned(), cause };
+        match std::fs::remove_file(&fresh) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(opening(cause)),
+            _ => {}
+        }
+        drop(open_file(&fresh)?);
+        std::fs::rename(&fresh, path).map_err(opening)?;
+    }
+    open_file(path)
+}
+
+fn open_file(path: &Path) -> Result<Database, OutboxError> {
     let opening = |cause| OutboxError::Open { path: path.to_owned(), cause };
     for tries in 1.. {
         // Alerts name people and objects: nobody else is to read them.

@@ -178,7 +178,12 @@ async fn a_slow_pipeline_slows_reading_down() {
     config.prefetch_bytes = 400_000;
     let mut reading = rig.open_as(config).await;
     // Taken, and its room not given back.
-    let held = reading.source.next().await.unwrap();
+    let held = loop {
+        let incoming = reading.source.next().await.unwrap();
+        if matches!(incoming, Some(aksentry::source::Incoming::Messages(_))) {
+            break incoming;
+        }
+    };
     let mut before = Vec::new();
     until(async || {
         tokio::time::sleep(Duration::from_millis(300)).await;
