@@ -162,7 +162,7 @@ impl Service {
 
     /// Waits for its end; the exit code.
     pub fn ended(&mut self) -> i32 {
-        let code = wait_for("the end of the service", || self.child.try_wait().unwrap(), || String::new());
+        let code = wait_for("the end of the service", || self.child.try_wait().unwrap(), String::new);
         code.code().unwrap_or(-1)
     }
 
