@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aksentry::archive::layout::cluster_folder;
-use aksentry::archive::{ArchiveError, Config, Finished, Table, Writer, expire, publish};
+use aksentry::archive::{ArchiveError, Config, Finished, Writer, expire, publish};
 use aksentry::decode::Decoder;
 use aksentry::event::schema::{Kind, TABLES};
-use aksentry::event::{Batch, RawBatch};
+use aksentry::event::{Batch, RawBatch, Table};
 use aksentry::store::Store;
 use arrow::array::{
     ArrayRef, AsArray as _, BooleanArray, Int64Array, ListBuilder, StringViewArray, StringViewBuilder,

@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("archive", &["event", "store", "telemetry"]),
     ("outbox", &["event", "alert", "telemetry"]),
     ("sink", &["event", "alert", "identity", "outbox", "telemetry"]),
-    ("hub", &["identity"]),
+    ("hub", &["event", "identity"]),
     ("decode", &["event"]),
     ("detect", &["event", "rules", "alert"]),
     (

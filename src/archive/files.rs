@@ -1,6 +1,7 @@
 //! One Parquet file in the making: rows wait in memory until they are a row group, are sorted by time and
 //! written, and nothing of them stays in memory.
 
+use crate::event::Table;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::layout::{Slot, Table};
+use super::layout::Slot;
 use super::split::size;
 
 /// Columns that people ask for by one value, and how many values a row group has at most or so.

@@ -5,44 +5,16 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Datelike as _, NaiveDate};
 use sha2::{Digest as _, Sha256};
 
-use crate::event::cluster_name;
-use crate::event::schema;
+use crate::event::{Table, cluster_name};
 
 /// The value of a folder for rows that have none.
 pub const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 pub(super) const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
-
-/// The tables of the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    Audit,
-    ControlPlane,
-}
-
-impl Table {
-    pub const ALL: [Table; 2] = [Table::Audit, Table::ControlPlane];
-
-    /// Its name in SQL and in the layout.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Audit => "audit",
-            Self::ControlPlane => "control_plane",
-        }
-    }
-
-    pub fn schema(self) -> SchemaRef {
-        match self {
-            Self::Audit => schema::audit(),
-            Self::ControlPlane => schema::control_plane(),
-        }
-    }
-}
 
 /// What the rows of one folder have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -11,10 +11,10 @@ mod writer;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::event::Table;
 use crate::store::Store;
 use crate::store::StoreError;
 
-pub use layout::Table;
 pub use writer::{Config, Finished, Writer};
 
 /// Deletions under way at once.

@@ -1,5 +1,6 @@
 //! Rows of a batch by the folder they go to, as copies of their own.
 
+use crate::event::Table;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, ListArray, UInt32Array};
@@ -9,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use hashbrown::HashMap;
 
-use super::layout::{HOUR, Slot, Table};
+use super::layout::{HOUR, Slot};
 
 /// Cluster and hour of a row.
 type Key<'a> = (Option<&'a str>, Option<i64>);

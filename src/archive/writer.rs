@@ -14,9 +14,9 @@ use parquet::errors::ParquetError;
 
 use super::ArchiveError;
 use super::files::{OpenFile, reason};
-use super::layout::{Slot, Table, file_name};
+use super::layout::{Slot, file_name};
 use super::split::split;
-use crate::event::Batch;
+use crate::event::{Batch, Table};
 
 /// Rows of a file become a row group when they are so many or so large in memory.
 const GROUP_ROWS: usize = 128 << 10;

@@ -151,7 +151,7 @@ pub fn main() -> ExitCode {
 
 /// The wall clock for what runs long.
 #[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
-fn clock() -> crate::pipeline::live::Clock {
+fn clock() -> crate::event::Clock {
     std::sync::Arc::new(|| Utc::now().timestamp_micros())
 }
 

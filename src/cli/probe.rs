@@ -14,7 +14,7 @@ use crate::config::{Config, Source};
 use crate::sink;
 use crate::source::eventhubs::EventHubs;
 use crate::source::files::Inputs;
-use crate::store::{Environment, Metadata, Store, StoreError};
+use crate::store::{Environment, Location, Metadata, Store, StoreError};
 
 /// Who has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,6 +71,9 @@ pub(super) fn remote(config: &Config) -> Vec<Probe> {
     let archive = config.archive.as_ref().map(|archive| ("archive", archive.location.clone()));
     for (name, location) in [("checkpoint", config.checkpoint.clone())].into_iter().chain(archive) {
         probes.push(Probe::new(format!("{name} {location}"), async move {
+            if let Location::Folder(folder) = &location {
+                return writable_folder(folder);
+            }
             let store = Store::open(&location, &Environment::read()).map_err(|error| error.to_string())?;
             let told = |error: StoreError| error.to_string();
             store.probe().await.map_err(told)?;

@@ -1,7 +1,6 @@
 //! Addresses: which protocol, which host, and the rule that plaintext stays on this machine.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use reqwest::Url;
 
@@ -81,9 +80,9 @@ pub const ENDPOINT: &str = "AZURE_STORAGE_ENDPOINT";
 
 /// Reads `az://CONTAINER/PREFIX` or `file:///FOLDER`.
 pub(super) fn location(doc: &Document, text: Text) -> Option<Location> {
-    let location = parse_location(text.text);
+    let location = Location::parse(text.text);
     match &location {
-        Err(message) => doc.problem(text.place, format!("{}: {message}", text.key)),
+        Err(error) => doc.problem(text.place, format!("{}: {error}", text.key)),
         Ok(Location::Folder(_)) => {}
         Ok(Location::Azure { .. }) => account(doc, text.place),
     }
@@ -101,39 +100,6 @@ fn account(doc: &Document, place: Place) {
     }
 }
 
-fn parse_location(text: &str) -> Result<Location, String> {
-    if let Some(path) = text.strip_prefix("file://") {
-        if !path.starts_with('/') {
-            return Err(format!("\"{text}\" has no whole path; write file:///FOLDER with three slashes"));
-        }
-        return Ok(Location::Folder(PathBuf::from(path)));
-    }
-    let Some(rest) = text.strip_prefix("az://") else {
-        if text.starts_with('/') {
-            return Err(format!("\"{text}\" has no protocol; write file://{text}"));
-        }
-        return Err(format!(
-            "\"{text}\" is no place to store; write az://CONTAINER/PREFIX, the account named by {ACCOUNT}, or file:///FOLDER"
-        ));
-    };
-    let (container, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let sound = (3..=63).contains(&container.len())
-        && container.bytes().all(plain)
-        && !container.starts_with('-')
-        && !container.ends_with('-')
-        && !container.contains("--");
-    if !sound {
-        return Err(format!(
-            "\"{container}\" is no name of a container; those have 3 to 63 lower case letters, digits and single dashes"
-        ));
-    }
-    if prefix.contains(['?', '#']) || prefix.split('/').any(|part| part == "..") {
-        return Err(format!("\"{prefix}\" is no prefix; write names divided by slashes"));
-    }
-    Ok(Location::Azure { container: container.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,22 +111,6 @@ mod tests {
         }
         for host in ["10.0.0.1", "0.0.0.0", "localhost.contoso.com", "127.0.0.1.nip.io", "[::2]", "", "127"] {
             assert!(!is_loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn locations() {
-        let azure = |container: &str, prefix: &str| Location::Azure {
-            container: container.into(),
-            prefix: prefix.into(),
-        };
-        assert_eq!(parse_location("az://audit/v1/x/"), Ok(azure("audit", "v1/x")));
-        assert_eq!(parse_location("az://audit"), Ok(azure("audit", "")));
-        assert_eq!(parse_location("file:///var/x"), Ok(Location::Folder("/var/x".into())));
-        for wrong in
-            ["az://", "az://A/x", "az://a-/x", "az://abc/../x", "file://x", "/var", "https://x/y", ""]
-        {
-            assert!(parse_location(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -21,9 +21,9 @@ use datafusion::physical_plan::PhysicalExpr;
 
 use super::functions;
 use super::rows::{self, Rows};
-use super::table::{PlannedScan, Table};
+use super::table::PlannedScan;
 use super::thin::Thinner;
-use crate::event::Batch;
+use crate::event::{Batch, Table};
 
 /// Index of a scan over all rules.
 pub type ScanId = usize;

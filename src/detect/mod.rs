@@ -34,4 +34,3 @@ pub use engine::{Engine, EngineConfig, Failure, Scope, Usage};
 pub use explain::query_error;
 pub use matcher::{Matcher, Matches};
 pub use saved::{Absorbed, Restored};
-pub use table::Table;

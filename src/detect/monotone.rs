@@ -241,8 +241,9 @@ mod tests {
     use std::sync::atomic::AtomicI64;
 
     use super::super::session;
-    use super::super::table::{RuleTable, ScanLog, Table};
+    use super::super::table::{RuleTable, ScanLog};
     use super::*;
+    use crate::event::Table;
 
     /// Whether the statement is monotone for alerts by `username`.
     fn judge(sql: &str) -> bool {

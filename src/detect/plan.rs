@@ -23,7 +23,8 @@ use super::explain;
 use super::lint::{self, Problem, suggestion};
 use super::monotone;
 use super::session::{self, WindowEnd};
-use super::table::{PlannedScan, RuleTable, ScanLog, Table};
+use super::table::{PlannedScan, RuleTable, ScanLog};
+use crate::event::Table;
 use crate::rules::{Catalog, Detection, Diagnostic, Kind, List};
 
 /// A detection that can run.

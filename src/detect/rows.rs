@@ -4,6 +4,7 @@
 //! Kept rows are compacted: their text no longer points into the batch's block, so one row never
 //! pins a block.
 
+use crate::event::Table;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,8 +14,6 @@ use arrow::array::{
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
-
-use super::table::Table;
 
 /// How many columns stand behind a scan's own.
 const META: usize = 5;

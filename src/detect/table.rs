@@ -18,40 +18,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
-use crate::event::schema;
-
-/// Which of the two tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    Audit,
-    ControlPlane,
-}
-
-impl Table {
-    pub const ALL: [Table; 2] = [Table::Audit, Table::ControlPlane];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Table::Audit => "audit",
-            Table::ControlPlane => "control_plane",
-        }
-    }
-
-    pub fn schema(self) -> SchemaRef {
-        match self {
-            Table::Audit => schema::audit(),
-            Table::ControlPlane => schema::control_plane(),
-        }
-    }
-
-    /// The table's rows of a batch and their identities.
-    pub fn rows(self, batch: &crate::event::Batch) -> (&RecordBatch, &[u64]) {
-        match self {
-            Table::Audit => (&batch.audit, &batch.audit_ids),
-            Table::ControlPlane => (&batch.control_plane, &batch.control_plane_ids),
-        }
-    }
-}
+use crate::event::Table;
 
 /// What a scan reads when its plan is executed: rows put there just before.
 #[derive(Debug)]

@@ -10,8 +10,13 @@ mod escape;
 pub mod json;
 mod position;
 pub mod schema;
+mod table;
 pub mod value;
 
 pub use batch::{Batch, RawBatch, RowIds, cluster_name};
 pub use counts::{Counts, Reject, RejectReason};
 pub use position::{Partition, Position, Span};
+pub use table::Table;
+
+/// Tells the time, microseconds since the epoch. Time is a parameter of whatever needs it.
+pub type Clock = std::sync::Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::event::Clock;
 use crate::identity::Secret;
 
 pub use log::Log;
@@ -51,9 +52,6 @@ pub const MOST_PARTITIONS: u16 = 2000;
 /// When a delivery that came in is settled. The Azure SDK for Rust notes a delivery only after it has
 /// been written, and waits for ever if it is settled before that; no real service is as fast.
 const SETTLE_AFTER: Duration = Duration::from_millis(10);
-
-/// Microseconds since the epoch.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// What a hub is to be like.
 #[derive(Clone)]

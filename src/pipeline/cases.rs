@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::alert::Alert;
 use crate::decode::{Decoder, Dedup};
-use crate::detect::{Emission, Engine, EngineConfig, Table, Watermarks};
-use crate::event::{Batch, Counts, RawBatch};
+use crate::detect::{Emission, Engine, EngineConfig, Watermarks};
+use crate::event::{Batch, Counts, RawBatch, Table};
 use crate::rules::{Case, Catalog, Detection, Diagnostic, Kind};
 
 /// How late a row of a case may come and still be counted: cases are written in order.

@@ -20,7 +20,8 @@ use futures::StreamExt;
 
 use super::replay::Options;
 use super::stages::{self, Progress};
-use crate::detect::{Table, query_error, session};
+use crate::detect::{query_error, session};
+use crate::event::Table;
 use crate::rules::Catalog;
 
 /// What a query may hold in memory; sorts and aggregates go to disk beyond it.

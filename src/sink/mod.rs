@@ -11,7 +11,6 @@ pub mod sentinel;
 pub mod webhook;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,9 +20,6 @@ use crate::identity::{Auth, Secret};
 
 pub use backoff::Backoff;
 pub use delivery::{Delivery, Timing};
-
-/// Microseconds since the epoch: time is a parameter.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// What became of one alert that was to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

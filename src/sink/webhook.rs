@@ -15,8 +15,9 @@ use tokio::time::Instant;
 
 use super::http;
 use super::http::{Answer, Timeouts};
-use super::{Clock, Outcome, Portion, Sink, WebhookShape};
+use super::{Outcome, Portion, Sink, WebhookShape};
 use crate::alert::Alert;
+use crate::event::Clock;
 use crate::identity::Secret;
 
 /// `sha256=` and the hex HMAC of the body, with the key both sides know.

@@ -1,6 +1,7 @@
 //! The source against a hub over real AMQP: what is needed to open one and to see what it gives.
 
 mod faults;
+mod idle;
 mod opening;
 mod replicas;
 
@@ -109,7 +110,7 @@ fn config(hub: &Hub, replica: &str) -> Config {
 }
 
 /// Counts microseconds of its own: nothing here depends on the time of day.
-fn clock() -> aksentry::source::eventhubs::Clock {
+fn clock() -> aksentry::event::Clock {
     let now = AtomicI64::new(0);
     Arc::new(move || now.fetch_add(1, Ordering::Relaxed))
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aksentry::alert::{Alert, Severity, Status};
+use aksentry::event::Clock;
+use aksentry::sink::Outcome;
 use aksentry::sink::http::Timeouts;
-use aksentry::sink::{Clock, Outcome};
 use serde_json::{Value, json};
 
 /// 2026-03-01T12:00:00Z.

@@ -196,14 +196,17 @@ fn tables_with_little_in_them() {
     check(
         "[source.files]\npaths = [\"x\"]\n{}",
         &[
-            ("[checkpoint]\nurl = \"/var/x\"", "4:7: url: \"/var/x\" has no protocol; write file:///var/x"),
+            (
+                "[checkpoint]\nurl = \"/var/x\"",
+                "4:7: url: cannot use \"/var/x\" as a storage location: write file:///var/x",
+            ),
             (
                 "[checkpoint]\nurl = \"az://A\"",
-                "4:7: url: \"A\" is no name of a container; those have 3 to 63 lower case letters, digits and single dashes",
+                "4:7: url: cannot use \"az://A\" as a storage location: \"A\" is no container name: 3 to 63 lower-case letters, digits and single hyphens",
             ),
             (
                 "[archive]\nurl = \"https://x.blob.core.windows.net/audit\"",
-                "4:7: url: \"https://x.blob.core.windows.net/audit\" is no place to store; write az://CONTAINER/PREFIX, the account named by AZURE_STORAGE_ACCOUNT_NAME, or file:///FOLDER",
+                "4:7: url: cannot use \"https://x.blob.core.windows.net/audit\" as a storage location: write az://audit and set AZURE_STORAGE_ACCOUNT_NAME=x",
             ),
             (
                 "[archive]\nretention = \"400d\"",

@@ -23,9 +23,6 @@ pub use keeper::Applied;
 pub use reload::{Adjust, RuleSet};
 pub use service::{Archive, Live, LiveError, OpenSource, Parts};
 
-/// The wall clock, microseconds since the epoch.
-pub type Clock = std::sync::Arc<dyn Fn() -> i64 + Send + Sync>;
-
 /// How the pipeline is set.
 #[derive(Debug, Clone)]
 pub struct Settings {

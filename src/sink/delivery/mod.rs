@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Backoff, Sink};
+use crate::event::Clock;
 use crate::outbox::Outbox;
 use crate::telemetry::Metrics;
 
@@ -24,9 +25,6 @@ use worker::Worker;
 
 /// How often gauges that change with time are set.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
-
-/// The time in microseconds since the epoch.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Waits of the delivery.
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Clock, Timing};
+use super::Timing;
 use crate::alert::Alert;
+use crate::event::Clock;
 use crate::outbox::{Entry, Key, Outbox, OutboxError, Settled};
 use crate::sink::breaker::Breaker;
 use crate::sink::{Outcome, Sink};

@@ -33,12 +33,12 @@ use crate::identity::IdentityError;
 use crate::identity::Secret;
 use crate::identity::TokenSource;
 
-use super::Clock;
 use super::MailAuth;
 use super::MailServer;
 use super::Outcome;
 use super::Portion;
 use super::Sink;
+use crate::event::Clock;
 
 use failure::Failure;
 use failure::Kind;

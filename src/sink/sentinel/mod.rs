@@ -25,8 +25,9 @@ use tokio::time::{Instant, timeout};
 
 use super::http;
 use super::http::{Answer, Timeouts};
-use super::{Clock, Outcome, Portion, Sink};
+use super::{Outcome, Portion, Sink};
 use crate::alert::Alert;
+use crate::event::Clock;
 use crate::event::value::rfc3339;
 use crate::identity::Secret;
 use crate::identity::TokenSource;

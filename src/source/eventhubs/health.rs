@@ -61,9 +61,12 @@ impl Health {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// Whether the hub said, after the last message, that there are no more.
-    pub fn is_idle(&self, partition: &str) -> bool {
-        self.lock().get(partition).is_some_and(|progress| progress.state().idle)
+    /// Whether the hub said, after the last message, that there are no more, and the pipeline took all:
+    /// `taken` is the last sequence number that it took.
+    pub(super) fn is_idle(&self, partition: &str, taken: Option<i64>) -> bool {
+        let partitions = self.lock();
+        let state = partitions.get(partition).map(|progress| progress.state());
+        state.is_some_and(|state| state.idle && (state.handed.is_none() || state.handed <= taken))
     }
 
     pub(super) fn add(&self, partition: &Partition) -> Arc<Progress> {
@@ -99,6 +102,8 @@ pub(super) struct State {
     /// Where the reader is: everything up to here was handed on or is done. `None`: not known, where
     /// reading began at a time.
     pub(super) seen: Option<i64>,
+    /// The last message that this reader handed on. It may still wait to be taken.
+    pub(super) handed: Option<i64>,
     /// Since when nothing came although the reader wanted more. `None` while it hands on.
     pub(super) waiting: Option<Instant>,
     pub(super) received: Option<i64>,

@@ -24,6 +24,7 @@ mod reader;
 mod shared;
 mod shares;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -49,14 +50,12 @@ use super::Incoming;
 use super::Source;
 use super::SourceError;
 use crate::checkpoint::Checkpoints;
+use crate::event::{Clock, Partition};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
 
 pub use config::{Config, Start, Timing, Transport};
 pub use health::{Health, PartitionHealth};
-
-/// Microseconds since the epoch.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Batches between the readers and the pipeline. Few: while they wait, the next ones grow.
 const WAITING: usize = 8;
@@ -68,6 +67,8 @@ pub struct EventHubs {
     shared: Arc<Shared>,
     incoming: mpsc::Receiver<Result<Incoming, SourceError>>,
     ownership: Option<JoinHandle<()>>,
+    /// The last sequence number of each partition that the pipeline took: what is behind it waits.
+    taken: BTreeMap<Partition, i64>,
 }
 
 impl EventHubs {
@@ -112,7 +113,7 @@ impl EventHubs {
         });
         tokio::spawn(monitor::watch(Arc::clone(&shared)));
         let ownership = tokio::spawn(Ownership::new(Arc::clone(&shared)).run());
-        Ok(Self { shared, incoming, ownership: Some(ownership) })
+        Ok(Self { shared, incoming, ownership: Some(ownership), taken: BTreeMap::new() })
     }
 
     /// Asks the hub what it has, and takes nothing; how many partitions there are.
@@ -128,10 +129,7 @@ impl EventHubs {
     }
 }
 
-async fn first_partitions(
-    link: &Link,
-    management: &Management,
-) -> Result<Vec<crate::event::Partition>, SourceError> {
+async fn first_partitions(link: &Link, management: &Management) -> Result<Vec<Partition>, SourceError> {
     let config = &link.config;
     let mut backoff = Backoff::new(&config.timing);
     loop {
@@ -161,6 +159,16 @@ async fn first_partitions(
 impl Source for EventHubs {
     async fn next(&mut self) -> Result<Option<Incoming>, SourceError> {
         let incoming = self.incoming.recv().await.transpose();
+        match &incoming {
+            Ok(Some(Incoming::Messages(received))) => {
+                let span = &received.span;
+                self.taken.insert(Partition::clone(&span.partition), span.last.sequence);
+            }
+            Ok(Some(Incoming::Lost(partition))) => {
+                self.taken.remove(partition);
+            }
+            _ => {}
+        }
         let queue = metrics::Queue { queue: "source" };
         let taken = i64::try_from(self.shared.budget.taken()).unwrap_or(i64::MAX);
         self.shared.metrics.queue_bytes.get_or_create(&queue).set(taken);
@@ -168,7 +176,7 @@ impl Source for EventHubs {
     }
 
     fn is_idle(&self, partition: &str) -> bool {
-        self.shared.health.is_idle(partition)
+        self.shared.health.is_idle(partition, self.taken.get(partition).copied())
     }
 
     fn trouble(&self) -> Option<String> {

@@ -344,6 +344,7 @@ impl Reader {
             state.lag = state.lag.map(|lag| (lag - came).max(0));
             lag = state.lag;
             state.seen = Some(last.sequence);
+            state.handed = state.seen;
             state.received = Some(received);
             state.stalled = false;
             state.idle = false;
@@ -430,6 +431,7 @@ impl Reader {
         if std::mem::take(&mut self.handed) {
             // The pipeline must not take the new numbers for old ones.
             self.say_lost().await;
+            self.progress.change(|state| state.handed = None);
         }
         match timeout(patience, self.shared.checkpoints.forget_position(&self.partition)).await {
             Ok(Ok(())) => self.place = Place::Earliest,

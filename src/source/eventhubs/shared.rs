@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Clock;
 use super::budget::Budget;
 use super::config::Timing;
 use super::health::Health;
@@ -22,6 +21,7 @@ use super::link::Link;
 use super::management::Management;
 use crate::checkpoint::Checkpoints;
 use crate::checkpoint::Lease;
+use crate::event::Clock;
 use crate::event::Partition;
 use crate::event::Span;
 use crate::source::Commit;

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FileReader, FileStatus, Inputs, Sizes};
 use crate::checkpoint::Checkpoints;
-use crate::event::{Partition, Position, RawBatch, Span};
+use crate::event::{Clock, Partition, Position, RawBatch, Span};
 use crate::source::{Commit, Incoming, Received, Source, SourceError};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
@@ -29,9 +29,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Bytes taken from a followed file at once; a longer line is taken whole up to [`MAX_LINE`].
 const PIECE: u64 = 1 << 20;
 const MAX_LINE: u64 = 64 << 20;
-
-/// The wall clock, microseconds since the epoch.
-type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Files, in order.
 pub struct Files {
