@@ -102,7 +102,7 @@ pub(super) fn kinds(catalog: &Catalog) -> anyhow::Result<BTreeMap<String, Kind>>
 }
 
 /// Prints every problem; an error if one of them is an error.
-fn refuse<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>) -> anyhow::Result<()> {
+pub(super) fn refuse<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>) -> anyhow::Result<()> {
     let mut errors = 0;
     for diagnostic in diagnostics {
         terminal::say(&diagnostic.to_string());

@@ -20,6 +20,7 @@ mod progress;
 mod replay;
 mod rules;
 mod run;
+mod send;
 mod service;
 mod state;
 mod stats;
@@ -27,6 +28,7 @@ mod summary;
 mod terminal;
 mod test;
 mod top;
+mod trust;
 
 use std::io;
 use std::path::PathBuf;
@@ -113,6 +115,7 @@ enum Exit {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn main() -> ExitCode {
     let now = Utc::now();
+    trust::system_and_own();
     // Of the two providers in the tree of dependencies none is the default; another one is already
     // there only if somebody else installed it first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
