@@ -5,9 +5,13 @@
 
 mod crash;
 mod faults;
+mod messages;
 mod outages;
 mod poison;
+mod reload;
 mod replicas;
+mod secrets;
+mod send;
 mod stream;
 mod traffic;
 
@@ -125,15 +129,21 @@ pub struct Service {
 
 impl Service {
     pub fn start(configuration: &Path) -> Self {
-        let mut child = program()
+        Self::start_with(configuration, |_| ())
+    }
+
+    /// The same with other flags or variables.
+    pub fn start_with(configuration: &Path, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = program();
+        command
             .args(["run", "--config"])
             .arg(configuration)
             .env("TEST_HUB", "Endpoint=sb://localhost/;SharedAccessKeyName=test;SharedAccessKey=dGVzdA==")
             .env("TEST_SENTINEL", TOKEN)
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, into) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
         std::thread::spawn(move || {

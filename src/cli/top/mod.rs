@@ -58,7 +58,7 @@ impl Top {
         let mut out = stdout();
         if format == Format::Table {
             let style = context.terminal.stdout;
-            for line in view::frame(&snapshot, client.address(), None) {
+            for line in view::frame(&snapshot, client.address(), None, style.width) {
                 writeln!(out, "{}", line.render(style, style.width))?;
             }
         } else {
@@ -79,7 +79,8 @@ async fn live_view(client: &Client, first: Snapshot, context: &Context) -> anyho
     let mut last = first;
     let mut lost = None;
     loop {
-        screen.draw(&view::frame(&last, client.address(), lost.as_deref()))?;
+        let (width, height) = screen::size();
+        screen.draw(&view::frame(&last, client.address(), lost.as_deref(), Some(width)), width, height)?;
         tokio::select! {
             event = screen.event() => match event {
                 Event::Leave => return Ok(()),

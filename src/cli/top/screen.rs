@@ -36,6 +36,12 @@ fn stty(arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Columns and rows of the terminal now.
+pub(super) fn size() -> (usize, usize) {
+    let size = terminal_size::terminal_size();
+    size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)))
+}
+
 impl Screen {
     pub fn open(style: Style) -> io::Result<Self> {
         let signals = Signals::new()?;
@@ -73,11 +79,9 @@ impl Screen {
         }
     }
 
-    /// Shows as many lines as there is room for. Written in one go and over what was there, so that
+    /// Shows as many lines as there is room for in so many columns and rows. Written in one go and over what was there, so that
     /// nothing flickers.
-    pub fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
-        let size = terminal_size::terminal_size();
-        let (width, height) = size.map_or((80, 24), |(w, h)| (usize::from(w.0), usize::from(h.0)));
+    pub fn draw(&mut self, lines: &[Line], width: usize, height: usize) -> io::Result<()> {
         let mut text = String::from("\x1b[H");
         for (at, line) in lines.iter().take(height.max(1)).enumerate() {
             if at > 0 {

@@ -7,6 +7,9 @@ use crate::cli::terminal::{Style, Tint, safe};
 
 /// Rules shown at most.
 const RULES: usize = 10;
+/// Lines that one trouble takes at most.
+const TROUBLE_LINES: usize = 4;
+const INDENT: &str = "  ";
 /// Characters of the bar of the longest lag.
 const BAR: usize = 24;
 
@@ -55,12 +58,18 @@ impl Line {
     }
 }
 
-/// The whole view; `lost` is why the service could not be asked any more.
-pub(super) fn frame(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
-    let mut lines = state(snapshot, address, lost);
+/// The whole view for so many columns (`None`: any number); `lost` is why the service could not be asked any
+/// more.
+pub(super) fn frame(
+    snapshot: &Snapshot,
+    address: &str,
+    lost: Option<&str>,
+    width: Option<usize>,
+) -> Vec<Line> {
+    let mut lines = state(snapshot, address, lost, width);
     lines.push(Line::default());
     lines.extend(numbers(snapshot));
-    for block in [partitions(snapshot), sinks(snapshot), rules(snapshot), given_up(snapshot)] {
+    for block in [partitions(snapshot), sinks(snapshot, width), rules(snapshot), given_up(snapshot)] {
         if !block.is_empty() {
             lines.push(Line::default());
             lines.extend(block);
@@ -69,7 +78,7 @@ pub(super) fn frame(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> V
     lines
 }
 
-fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
+fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>, width: Option<usize>) -> Vec<Line> {
     let status = &snapshot.status;
     let mut head = Line::default().tinted(Tint::Bold, format!("aksentry {}", status.version));
     if !status.replica.is_empty() {
@@ -84,11 +93,33 @@ fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
     let head = head.then(format!("  {address}"));
     let mut lines = vec![head];
     if let Some(lost) = lost {
-        lines.push(Line::default().tinted(Tint::High, format!("  {lost}")));
+        lines.extend(trouble(lost, width));
         lines.push(Line::head("  asking again every second; below is what was known last, q leaves"));
     }
-    lines.extend(status.troubles.iter().map(|text| Line::default().tinted(Tint::High, format!("  {text}"))));
+    lines.extend(status.troubles.iter().flat_map(|text| trouble(text, width)));
     lines
+}
+
+/// What somebody should read to its end: on as many lines as it takes, within reason.
+fn trouble(text: &str, width: Option<usize>) -> Vec<Line> {
+    let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT.len()).max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in safe(text).split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    if lines.len() > TROUBLE_LINES {
+        lines.truncate(TROUBLE_LINES);
+        if let Some(last) = lines.last_mut() {
+            *last = fit(&format!("{last} …"), room).trim_end().to_owned();
+        }
+    }
+    lines.into_iter().map(|line| Line::default().tinted(Tint::High, format!("{INDENT}{line}"))).collect()
 }
 
 fn numbers(snapshot: &Snapshot) -> Vec<Line> {
@@ -147,24 +178,24 @@ fn partitions(snapshot: &Snapshot) -> Vec<Line> {
     lines
 }
 
-fn sinks(snapshot: &Snapshot) -> Vec<Line> {
+fn sinks(snapshot: &Snapshot, width: Option<usize>) -> Vec<Line> {
     let mut lines = Vec::new();
     for sink in &snapshot.status.sinks {
         let oldest = if sink.waiting > 0 { span(sink.oldest_seconds) } else { "-".to_owned() };
-        let line = Line::new(format!(
-            "{}{:>9}{:>10}{:>11}{:>9}{:>9}  ",
+        lines.push(Line::new(format!(
+            "{}{:>9}{:>12}{:>11}{:>9}{:>9}",
             fit(&sink.sink, 16),
             count(sink.waiting),
             oldest,
             count(sink.delivered),
             count(sink.retries),
             count(sink.refused)
-        ));
-        lines.push(line.tinted(Tint::High, sink.error.as_deref().unwrap_or_default()));
+        )));
+        lines.extend(sink.error.iter().flat_map(|error| trouble(error, width)));
     }
     if !lines.is_empty() {
         let head = format!(
-            "{:<16}{:>9}{:>10}{:>11}{:>9}{:>9}  LAST ERROR",
+            "{:<16}{:>9}{:>12}{:>11}{:>9}{:>9}",
             "SINK", "WAITING", "OLDEST", "DELIVERED", "RETRIES", "REFUSED"
         );
         lines.insert(0, Line::head(head));

@@ -37,7 +37,7 @@ async fn troubled() -> Snapshot {
     metrics.commit_age_seconds.set(14.0);
     let health = Health::default();
     health.set("partition 1", Some("stalled since 08:00"));
-    health.note("sink email", Some("451 try \x1b[2Jlater"));
+    health.note("sink email", Some("since 08:00: 451 try \x1b[2Jlater"));
     let about = About { version: "1.2.3".into(), replica: "aksentry-0".into() };
     let any = ([127, 0, 0, 1], 0).into();
     let server = http::serve(any, about, Arc::new(metrics), Arc::new(health)).await.unwrap();
@@ -52,7 +52,7 @@ async fn troubled() -> Snapshot {
 }
 
 fn shown(snapshot: &Snapshot, lost: Option<&str>, width: Option<usize>) -> Vec<String> {
-    let lines = frame(snapshot, "http://x:9464", lost);
+    let lines = frame(snapshot, "http://x:9464", lost, width);
     lines.iter().map(|line| line.render(Style::default(), width)).collect()
 }
 
@@ -75,9 +75,10 @@ PARTITION         MESSAGES         LAG
 1                       10         100  ████████████████████████  STALLED
 2                        0           0  ························
 
-SINK              WAITING    OLDEST  DELIVERED  RETRIES  REFUSED  LAST ERROR
-email               1,200 2 h 1 min          0       31        0  451 try \\u{1b}[2Jlater
-sentinel                0         -         88        0        0
+SINK              WAITING      OLDEST  DELIVERED  RETRIES  REFUSED
+email               1,200   2 h 1 min          0       31        0
+  since 08:00: 451 try \\u{1b}[2Jlater
+sentinel                0           -         88        0        0
 
 RULE                                        ALERTS        BUSY
 secret-access-bulk                              12      250 ms
@@ -93,7 +94,11 @@ async fn a_narrow_terminal_cuts_and_a_lost_service_is_said() {
     let lines = shown(&snapshot, Some("nothing answers at http://x:9464"), Some(40));
     assert!(lines.iter().all(|line| line.width() <= 40), "{lines:#?}");
     assert_eq!(lines[1], "  nothing answers at http://x:9464");
-    let colours = frame(&snapshot, "x", Some("gone"))[0].render(Style { color: true, width: None }, None);
+    let long = "no role: ".to_owned() + &"give the identity the role ".repeat(9);
+    let lines = shown(&snapshot, Some(&long), Some(40));
+    assert_eq!(lines[1..3], ["  no role: give the identity the role", "  give the identity the role give the"]);
+    assert!(lines[4].ends_with('…') && !lines[5].contains("role"), "{lines:#?}");
+    let colours = frame(&snapshot, "x", Some("gone"), None)[0].render(Style { color: true, width: None }, None);
     assert!(colours.contains("\x1b[1;37;41m LOST \x1b[0m"), "{colours:?}");
 }
 

@@ -262,7 +262,10 @@ impl Live {
         // Planning takes a tenth of a second, which other tasks need not wait for.
         let reloaded = tokio::task::spawn_blocking(move || rules.reload()).await;
         let outcome = match reloaded {
-            Ok(Ok(None)) => return,
+            Ok(Ok(None)) => {
+                tracing::info!("rules and lists were read again: nothing changed");
+                return;
+            }
             Ok(Ok(Some((engine, changes)))) => {
                 for change in changes {
                     tracing::info!("reloaded: {change}");
