@@ -157,8 +157,10 @@ fn open_file(path: &Path) -> Result<Database, OutboxError> {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES).create_with_file_format_v3(true);
         let told = path.to_owned();
+        // A file that is being made is checked as well, which is nobody's concern.
+        let is_new = file.metadata().map_err(opening)?.len() == 0;
         builder.set_repair_callback(move |session| {
-            if session.progress() == 0.0 {
+            if session.progress() == 0.0 && !is_new {
                 tracing::info!(path = %told.display(), "the outbox was not closed; checking it");
             }
         });
