@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use rustls::pki_types::PrivateKeyDer;
 use tempfile::TempDir;
 
 /// What the service says of a secret that was good once.
@@ -24,17 +23,8 @@ impl Entra {
     /// Starts one that answers 401 and `body`, in which `$secret` is the secret that was sent.
     pub fn start(body: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(folder.path().join("authority.pem"), made.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let config = Arc::new(config);
+        let (config, pem) = super::tls::identity();
+        fs::write(folder.path().join("authority.pem"), pem).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         thread::spawn(move || {

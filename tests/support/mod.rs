@@ -8,3 +8,4 @@ pub mod http;
 pub mod sentinel;
 pub mod servers;
 pub mod smtp;
+pub mod tls;

@@ -15,6 +15,7 @@ use super::output::{Format, stdout};
 use super::{Context, Exit};
 use poll::{Client, Snapshot};
 use screen::{Event, Screen};
+use view::Room;
 
 /// How often the service is asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -58,7 +59,7 @@ impl Top {
         let mut out = stdout();
         if format == Format::Table {
             let style = context.terminal.stdout;
-            for line in view::frame(&snapshot, client.address(), None, style.width) {
+            for line in view::frame(&snapshot, client.address(), None, Room { width: style.width, height: None }) {
                 writeln!(out, "{}", line.render(style, style.width))?;
             }
         } else {
@@ -79,8 +80,7 @@ async fn live_view(client: &Client, first: Snapshot, context: &Context) -> anyho
     let mut last = first;
     let mut lost = None;
     loop {
-        let (width, height) = screen::size();
-        screen.draw(&view::frame(&last, client.address(), lost.as_deref(), Some(width)), width, height)?;
+        screen.draw(|room| view::frame(&last, client.address(), lost.as_deref(), room))?;
         tokio::select! {
             event = screen.event() => match event {
                 Event::Leave => return Ok(()),

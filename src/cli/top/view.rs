@@ -4,6 +4,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::poll::{Quantiles, Snapshot};
 use crate::cli::terminal::{Style, Tint, safe};
+use crate::telemetry::status::Partition;
 
 /// Rules shown at most.
 const RULES: usize = 10;
@@ -58,22 +59,28 @@ impl Line {
     }
 }
 
-/// The whole view for so many columns (`None`: any number); `lost` is why the service could not be asked any
-/// more.
-pub(super) fn frame(
-    snapshot: &Snapshot,
-    address: &str,
-    lost: Option<&str>,
-    width: Option<usize>,
-) -> Vec<Line> {
+/// Columns and rows there are; `None`: any number.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    pub width: Option<usize>,
+    pub height: Option<usize>,
+}
+
+/// The whole view; `lost` is why the service could not be asked any more.
+pub(super) fn frame(snapshot: &Snapshot, address: &str, lost: Option<&str>, room: Room) -> Vec<Line> {
+    let Room { width, height } = room;
     let mut lines = state(snapshot, address, lost, width);
     lines.push(Line::default());
     lines.extend(numbers(snapshot));
-    for block in [partitions(snapshot), sinks(snapshot, width), rules(snapshot), given_up(snapshot)] {
+    for block in [partitions(snapshot, height), sinks(snapshot, width), rules(snapshot), given_up(snapshot)] {
         if !block.is_empty() {
             lines.push(Line::default());
             lines.extend(block);
         }
+    }
+    if let Some(height) = height.filter(|height| lines.len() > *height) {
+        lines.truncate(height.saturating_sub(1));
+        lines.push(Line::head("… the terminal is too low for the rest"));
     }
     lines
 }
@@ -128,9 +135,12 @@ fn numbers(snapshot: &Snapshot) -> Vec<Line> {
         if value < 10.0 { format!("{value:.1}/s") } else { format!("{}/s", count(value.round() as u64)) }
     };
     let cell = |name: &str, value: String| format!("{name:<12}{value:>12}   ");
-    let delay = |quantiles: &Quantiles| match (quantiles.p50, quantiles.p99) {
-        (Some(p50), Some(p99)) => format!("half within {}, 99 % within {}", span(p50), span(p99)),
-        (Some(p50), None) => format!("half within {}", span(p50)),
+    let delay = |quantiles: &Quantiles| match (quantiles.p50, quantiles.p99, quantiles.longest) {
+        (Some(p50), Some(p99), _) => format!("half within {}, 99 % within {}", span(p50), span(p99)),
+        (Some(p50), None, Some(longest)) => {
+            format!("half within {}, the slowest above {}", span(p50), span(longest))
+        }
+        (None, _, Some(longest)) => format!("half above {}", span(longest)),
         _ => "not measured yet".to_owned(),
     };
     let age = |seconds: f64| if seconds > 0.0 { span(seconds) } else { "0 s".to_owned() };
@@ -158,9 +168,17 @@ fn numbers(snapshot: &Snapshot) -> Vec<Line> {
     lines
 }
 
-fn partitions(snapshot: &Snapshot) -> Vec<Line> {
-    let partitions = &snapshot.status.partitions;
+/// Where there is not room for all, those that need looking at come first.
+fn partitions(snapshot: &Snapshot, height: Option<usize>) -> Vec<Line> {
+    let mut partitions: Vec<&Partition> = snapshot.status.partitions.iter().collect();
     let longest = partitions.iter().map(|partition| partition.lag).max().unwrap_or(0);
+    // A quarter of the rows: sinks and rules want to be seen as well.
+    let most = height.map_or(usize::MAX, |height| (height / 4).max(2));
+    let mut rest = Vec::new();
+    if partitions.len() > most {
+        partitions.sort_by_key(|partition| (!partition.stalled, std::cmp::Reverse(partition.lag)));
+        rest = partitions.split_off(most.saturating_sub(1));
+    }
     let mut lines = Vec::new();
     for partition in partitions {
         let share = if longest > 0 { partition.lag as f64 / longest as f64 } else { 0.0 };
@@ -171,6 +189,12 @@ fn partitions(snapshot: &Snapshot) -> Vec<Line> {
                 .tinted(Tint::Low, "█".repeat(full))
                 .tinted(Tint::Dim, "·".repeat(BAR - full));
         lines.push(if partition.stalled { line.tinted(Tint::High, "  STALLED") } else { line });
+    }
+    if !rest.is_empty() {
+        let messages = count(rest.iter().map(|partition| partition.messages).sum());
+        let lag = count(rest.iter().map(|partition| partition.lag).sum());
+        let others = format!("{} others", rest.len());
+        lines.push(Line::head(format!("{others:<12}{messages:>14}{lag:>12}")));
     }
     if !lines.is_empty() {
         lines.insert(0, Line::head(format!("{:<12}{:>14}{:>12}", "PARTITION", "MESSAGES", "LAG")));
@@ -294,6 +318,7 @@ fn span(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0 if seconds <= 0.0 => "0 s".to_owned(),
+        0 if seconds < 0.001 => "< 1 ms".to_owned(),
         0 => format!("{:.0} ms", seconds * 1000.0),
         1..=9 => format!("{seconds:.1} s"),
         10..=119 => format!("{whole} s"),
