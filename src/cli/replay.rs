@@ -48,7 +48,10 @@ impl Replay {
             }
             config.detect.apply(&mut catalog);
             if let Some(id) = self.rules.iter().find(|id| catalog.detections.iter().all(|d| d.id != **id)) {
-                bail!("--rule {id}: {} disables this rule; leave --config out, or enable it", config.path.display());
+                bail!(
+                    "--rule {id}: {} disables this rule; leave --config out, or enable it",
+                    config.path.display()
+                );
             }
         }
         let rules = engine::compile(&catalog, &self.rules, self.min_severity)?;

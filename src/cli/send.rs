@@ -81,7 +81,8 @@ pub(super) struct Sender {
 impl Sender {
     fn open(config: &Config, patience: Duration) -> anyhow::Result<Self> {
         // Alerts are on standard output already.
-        let is_stdout = |kind: &sink::Config| matches!(kind, sink::Config::File { path } if path.as_os_str() == "-");
+        let is_stdout =
+            |kind: &sink::Config| matches!(kind, sink::Config::File { path } if path.as_os_str() == "-");
         let wanted: Vec<_> = config.sinks.iter().filter(|sink| !is_stdout(&sink.kind)).collect();
         if wanted.is_empty() {
             bail!("{} has no [[sink]] to send to (alerts are printed without --send)", config.path.display());
@@ -161,8 +162,12 @@ impl Sender {
         let (mut least, mut moved) = (u64::MAX, Instant::now());
         let mut told = BTreeMap::new();
         loop {
-            let left: Vec<(&String, u64)> =
-                self.sinks.iter().map(|sink| (sink, self.outbox.depth(sink))).filter(|(_, n)| *n > 0).collect();
+            let left: Vec<(&String, u64)> = self
+                .sinks
+                .iter()
+                .map(|sink| (sink, self.outbox.depth(sink)))
+                .filter(|(_, n)| *n > 0)
+                .collect();
             let total = left.iter().map(|(_, n)| n).sum();
             if total < least {
                 (least, moved) = (total, Instant::now());

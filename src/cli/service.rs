@@ -243,8 +243,7 @@ impl Service {
     pub async fn run(self, stop: CancellationToken, reloads: mpsc::Receiver<()>) -> anyhow::Result<()> {
         let finite = self.parts.finite;
         let telling = Telling { metrics: self.metrics, health: self.health };
-        let delivery =
-            Delivery::start(self.outbox.clone(), self.sinks, telling, self.parts.clock.clone());
+        let delivery = Delivery::start(self.outbox.clone(), self.sinks, telling, self.parts.clock.clone());
         let outcome = Live::new(self.parts, reloads).run(stop.clone()).await;
         if finite && outcome.is_ok() && !stop.is_cancelled() {
             // Nobody is in a hurry: a source that ended waits for its alerts, up to a minute.

@@ -14,7 +14,10 @@ const SYSTEM: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 /// Sees to it that `SSL_CERT_FILE` adds to the system's store. Whoever sets `SSL_CERT_DIR` as well has said
 /// what is to be trusted, and nothing is added.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-#[expect(clippy::disallowed_methods, reason = "TLS is told by the environment, here before anything else runs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "TLS is told by the environment, here before anything else runs"
+)]
 pub(super) fn system_and_own() {
     use std::os::unix::process::CommandExt;
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

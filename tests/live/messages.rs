@@ -52,7 +52,8 @@ fn check(path: &Path, mistake: &Mistake<'_>) -> (i32, String) {
         .env("TEST_SENTINEL", super::TOKEN);
     with(&mut check, &mistake.environment);
     let output = check.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap(), text)
 }
 
@@ -79,7 +80,10 @@ async fn what_cannot_work_ends_with_what_to_do() {
             name: "a wrong hub",
             change: ("hub = \"aks-audit\"", "hub = \"aks-adit\""),
             environment: Vec::new(),
-            says: &["localhost has no event hub \"aks-adit\"", "correct hub and consumer_group, or create them"],
+            says: &[
+                "localhost has no event hub \"aks-adit\"",
+                "correct hub and consumer_group, or create them",
+            ],
         },
         Mistake {
             name: "a wrong host",
@@ -102,7 +106,9 @@ async fn what_cannot_work_ends_with_what_to_do() {
                 ("SSL_CERT_FILE", Some(entra.authority().display().to_string())),
                 ("SSL_CERT_DIR", None),
             ],
-            says: &["the client secret has expired: create a new one and give that to aksentry (AADSTS7000222"],
+            says: &[
+                "the client secret has expired: create a new one and give that to aksentry (AADSTS7000222",
+            ],
         },
         Mistake {
             name: "plaintext to another machine",
@@ -141,7 +147,12 @@ async fn what_cannot_work_ends_with_what_to_do() {
         if mistake.name != "a port that is taken" {
             assert_eq!(check.0, 1, "{}: {}", mistake.name, check.1);
             for words in mistake.says {
-                assert!(check.1.contains(words), "{}: check has no \"{words}\" in\n{}", mistake.name, check.1);
+                assert!(
+                    check.1.contains(words),
+                    "{}: check has no \"{words}\" in\n{}",
+                    mistake.name,
+                    check.1
+                );
             }
         }
     }

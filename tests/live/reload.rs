@@ -62,9 +62,11 @@ impl Rig {
     #[track_caller]
     fn alerted(&self, rule: &str, user: &str) {
         let wanted = (rule.to_owned(), user.to_owned());
-        wait_for(&format!("{rule} of {user}"), || self.seen().contains(&wanted).then_some(()), || {
-            self.service.log()
-        });
+        wait_for(
+            &format!("{rule} of {user}"),
+            || self.seen().contains(&wanted).then_some(()),
+            || self.service.log(),
+        );
     }
 
     #[track_caller]

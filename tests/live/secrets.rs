@@ -161,7 +161,8 @@ async fn nothing_is_shown(log: &str, container: &str) {
     let rig = Rig::new(container).await;
     let scene = &rig.scene;
     let text = scene.configuration("a", &rig.more);
-    let text = text.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:0\"\nlog = \"{log}\""));
+    let text =
+        text.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"127.0.0.1:0\"\nlog = \"{log}\""));
     let path = scene.folder.path().join("aksentry.toml");
     std::fs::write(&path, &text).unwrap();
     let service = Service::start_with(&path, |command| {
@@ -210,8 +211,7 @@ async fn nothing_is_shown(log: &str, container: &str) {
     assert!(dead.1.len() > 100, "{}", String::from_utf8_lossy(&dead.1));
     assert!(written.iter().any(|(what, _)| what.ends_with("outbox.redb")));
     let secrets = secrets(rig.storage_key);
-    let shown: Vec<String> =
-        written.iter().flat_map(|(what, text)| found(text, what, &secrets)).collect();
+    let shown: Vec<String> = written.iter().flat_map(|(what, text)| found(text, what, &secrets)).collect();
     assert!(shown.is_empty(), "{}", shown.join("\n"));
 }
 
@@ -238,7 +238,9 @@ async fn a_refusal_at_the_start_shows_nothing() {
         right.replace("url_env = \"TEST_HOOK\"", &format!("url = \"https://x/{HOOK_PATH}\"")),
         right.replace("hmac_env = \"TEST_HMAC\"", &format!("hmac_key = \"{HMAC}\"")),
         right.replace("password_env = \"TEST_SMTP\"", &format!("password = \"{PASSWORD}\"")),
-        right.replace("hub = \"aks-audit\"", "hub = \"other\"").replace("endpoint = \"amqp://", "endpoint = \"amqps://"),
+        right
+            .replace("hub = \"aks-audit\"", "hub = \"other\"")
+            .replace("endpoint = \"amqp://", "endpoint = \"amqps://"),
     ];
     for text in wrong {
         std::fs::write(&path, &text).unwrap();

@@ -147,7 +147,9 @@ async fn what_could_not_be_sent_is_told_and_sent_by_the_next() {
     let printed = alerts(&output.stdout);
     let count = printed.len();
     for words in [
-        format!("not every alert was delivered: {count} deliveries wait, and the same command tries them again"),
+        format!(
+            "not every alert was delivered: {count} deliveries wait, and the same command tries them again"
+        ),
         format!("(aksentry outbox list --state {})", rig.path("state/replay").display()),
         "sink sentinel: since ".to_owned(),
         "503".to_owned(),
@@ -185,7 +187,10 @@ async fn what_is_refused_for_good_is_a_dead_letter_and_told() {
         "{count} were refused for good (aksentry dead-letters list --state {})",
         rig.path("state/replay").display()
     );
-    assert!(said.contains(&words) && said.contains("the stream is not declared"), "no \"{words}\" in\n{said}");
+    assert!(
+        said.contains(&words) && said.contains("the stream is not declared"),
+        "no \"{words}\" in\n{said}"
+    );
     let letters = program()
         .args(["dead-letters", "list", "--format", "ndjson", "--state"])
         .arg(rig.path("state/replay"))

@@ -175,7 +175,8 @@ fn the_file_comes_beside_the_systems_store() {
         let mut hub = Command::new(env!("CARGO_BIN_EXE_aksentry"));
         hub.args(["hub", "--port", "0"]).env("SSL_CERT_FILE", &own).env_remove("SSL_CERT_DIR");
         hub.envs(folders.map(|folders| ("SSL_CERT_DIR", folders)));
-        let mut hub = hub.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut hub =
+            hub.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
         // It runs when it says something.
         let mut said = [0];
         hub.stderr.take().unwrap().read_exact(&mut said).unwrap();

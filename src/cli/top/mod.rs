@@ -59,7 +59,9 @@ impl Top {
         let mut out = stdout();
         if format == Format::Table {
             let style = context.terminal.stdout;
-            for line in view::frame(&snapshot, client.address(), None, Room { width: style.width, height: None }) {
+            for line in
+                view::frame(&snapshot, client.address(), None, Room { width: style.width, height: None })
+            {
                 writeln!(out, "{}", line.render(style, style.width))?;
             }
         } else {

@@ -96,9 +96,13 @@ async fn a_narrow_terminal_cuts_and_a_lost_service_is_said() {
     assert_eq!(lines[1], "  nothing answers at http://x:9464");
     let long = "no role: ".to_owned() + &"give the identity the role ".repeat(9);
     let lines = shown(&snapshot, Some(&long), Some(40));
-    assert_eq!(lines[1..3], ["  no role: give the identity the role", "  give the identity the role give the"]);
+    assert_eq!(
+        lines[1..3],
+        ["  no role: give the identity the role", "  give the identity the role give the"]
+    );
     assert!(lines[4].ends_with('…') && !lines[5].contains("role"), "{lines:#?}");
-    let colours = frame(&snapshot, "x", Some("gone"), Room::default())[0].render(Style { color: true, width: None }, None);
+    let colours = frame(&snapshot, "x", Some("gone"), Room::default())[0]
+        .render(Style { color: true, width: None }, None);
     assert!(colours.contains("\x1b[1;37;41m LOST \x1b[0m"), "{colours:?}");
 }
 
@@ -121,8 +125,10 @@ async fn a_low_terminal_shows_what_needs_looking_at() {
         snapshot.status.partitions.push(partition);
     }
     let room = Room { width: Some(80), height: Some(24) };
-    let lines: Vec<String> =
-        frame(&snapshot, "x", None, room).iter().map(|line| line.render(Style::default(), Some(80))).collect();
+    let lines: Vec<String> = frame(&snapshot, "x", None, room)
+        .iter()
+        .map(|line| line.render(Style::default(), Some(80)))
+        .collect();
     assert_eq!(lines.len(), 24, "{lines:#?}");
     let begins = |text: &str| lines.iter().position(|line| line.starts_with(text)).unwrap();
     let first = begins("PARTITION");
