@@ -156,8 +156,9 @@ fn quantiles(samples: &Samples, name: &str) -> Quantiles {
         let bucket = buckets.iter().find(|(_, count)| total > 0.0 && *count >= share * total);
         bucket.map(|(bound, _)| *bound).filter(|bound| bound.is_finite())
     };
-    let told_apart = buckets.iter().map(|(bound, _)| *bound).filter(|bound| total > 0.0 && bound.is_finite());
-    Quantiles { p50: bound(0.5), p99: bound(0.99), longest: told_apart.last() }
+    let mut told_apart =
+        buckets.iter().map(|(bound, _)| *bound).filter(|bound| total > 0.0 && bound.is_finite());
+    Quantiles { p50: bound(0.5), p99: bound(0.99), longest: told_apart.next_back() }
 }
 
 #[cfg(test)]
