@@ -156,9 +156,10 @@ fn open_file(path: &Path) -> Result<Database, OutboxError> {
         let file = options.open(path).map_err(opening)?;
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES).create_with_file_format_v3(true);
-        let told = path.to_owned();
+        // redb checks a file it has just made, too.
+        let (told, fresh) = (path.to_owned(), file.metadata().is_ok_and(|data| data.len() == 0));
         builder.set_repair_callback(move |session| {
-            if session.progress() == 0.0 {
+            if session.progress() == 0.0 && !fresh {
                 tracing::info!(path = %told.display(), "the outbox was not closed; checking it");
             }
         });
