@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -52,6 +52,10 @@ pub(super) struct DatabaseFile {
     path: PathBuf,
     /// `None` after a fault, until it is opened again.
     database: RwLock<Option<Database>>,
+    /// Held by who writes. redb makes a second writer wait and does not look afterwards whether the first
+    /// has failed: the second would work on pages that are not what they seem, until redb asserts, and once
+    /// more while it unwinds, which ends the process.
+    writing: Mutex<()>,
 }
 
 impl DatabaseFile {
@@ -61,7 +65,7 @@ impl DatabaseFile {
             return Err(OutboxError::Missing { path: path.to_owned() });
         }
         let database = open(path)?;
-        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)) })
+        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)), writing: Mutex::default() })
     }
 
     /// Bytes on disk.
@@ -69,7 +73,17 @@ impl DatabaseFile {
         std::fs::metadata(&self.path).map_or(0, |data| data.len())
     }
 
-    /// Runs one operation; after a fault of the storage the file is closed until [`DatabaseFile::reopen`].
+    /// Runs one operation that writes, as [`DatabaseFile::with`] does, when those before it have ended.
+    pub fn write<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Database) -> Result<T, Fault>,
+    ) -> Result<T, OutboxError> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.with(operation, work)
+    }
+
+    /// Runs one operation that reads; after a fault of the storage the file is closed until [`DatabaseFile::reopen`].
     pub fn with<T>(
         &self,
         operation: &'static str,

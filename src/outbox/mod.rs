@@ -133,7 +133,7 @@ impl Outbox {
         let file = DatabaseFile::open(&path, true)?;
         // The name of a new file is to survive a power cut as its content does.
         std::fs::File::open(state).and_then(|folder| folder.sync_all()).map_err(make)?;
-        file.with("opening", |database| {
+        file.write("opening", |database| {
             let transaction = database.begin_write()?;
             {
                 let mut tables = Tables::of(&transaction)?;
@@ -153,7 +153,7 @@ impl Outbox {
     /// Opens an outbox as its service has left it, for the operator; there must be one.
     pub fn open_left(state: &Path, dead: DeadLetters, metrics: Arc<Metrics>) -> Result<Self, OutboxError> {
         let file = DatabaseFile::open(&state.join(FILE), false)?;
-        let routes = file.with("opening", |database| {
+        let routes = file.write("opening", |database| {
             let transaction = database.begin_write()?;
             let mut routes = Vec::new();
             {
@@ -187,18 +187,26 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// One operation on the database. If it was opened again after a fault, what is kept in memory is
-    /// counted anew first: what the fault interrupted may have been written or not.
-    fn with<T>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&redb::Database) -> Result<T, Fault>,
-    ) -> Result<T, OutboxError> {
+    /// One operation that reads the database.
+    fn read<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, OutboxError> {
+        self.reopen()?;
+        self.inner.file.with("reading", work)
+    }
+
+    /// One operation that changes the database.
+    fn write<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, OutboxError> {
+        self.reopen()?;
+        self.inner.file.write("writing to", work)
+    }
+
+    /// Opens the database again if a fault has closed it. What is kept in memory is counted anew then: what
+    /// the fault interrupted may have been written or not.
+    fn reopen(&self) -> Result<(), OutboxError> {
         if self.inner.file.reopen()? {
             self.count()?;
             self.inner.signals.keys().for_each(|sink| self.wake(sink));
         }
-        self.inner.file.with(operation, work)
+        Ok(())
     }
 
     fn count(&self) -> Result<(), OutboxError> {

@@ -111,6 +111,8 @@ impl Detect {
         source: &mut dyn Source,
         control: &mut mpsc::Receiver<Control>,
     ) -> Result<(), Fault> {
+        // What kept the one before from its work is tried anew.
+        ["outbox", "dead_letters"].into_iter().for_each(|what| self.health.set(what, None));
         let now = Instant::now();
         let mut state = State {
             matcher: self.engine.matcher(),
@@ -450,17 +452,13 @@ impl Detect {
         what: &'static str,
         mut step: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> Result<T, Fault> {
-        let mut failed = false;
         loop {
             match step(self) {
                 Ok(done) => {
-                    if failed {
-                        self.health.set(what, None);
-                    }
+                    self.health.set(what, None);
                     return Ok(done);
                 }
                 Err(error) => {
-                    failed = true;
                     tracing::error!("trying again in {AGAIN:?}: {error}");
                     self.health.set(what, Some(&error.to_string()));
                     self.health.tick("detect");
@@ -468,7 +466,9 @@ impl Detect {
                         return Err(Fault::Begin(error.to_string()));
                     }
                     let stop = self.stop.clone();
-                    let _ = self.handle.block_on(tokio::time::timeout(AGAIN, stop.cancelled()));
+                    // The wait belongs to the runtime, so it is made inside.
+                    let wait = async { tokio::time::timeout(AGAIN, stop.cancelled()).await };
+                    let _ = self.handle.block_on(wait);
                 }
             }
         }
