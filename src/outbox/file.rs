@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -73,17 +73,13 @@ impl DatabaseFile {
         std::fs::metadata(&self.path).map_or(0, |data| data.len())
     }
 
-    /// Runs one operation that writes, as [`DatabaseFile::with`] does, when those before it have ended.
-    pub fn write<T>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Database) -> Result<T, Fault>,
-    ) -> Result<T, OutboxError> {
-        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.with(operation, work)
+    /// Waits for the turn to write; whoever writes holds it until their operation has ended, and opens the
+    /// file again with it in their hands if the one before has failed.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one operation that reads; after a fault of the storage the file is closed until [`DatabaseFile::reopen`].
+    /// Runs one operation; after a fault of the storage the file is closed until [`DatabaseFile::reopen`].
     pub fn with<T>(
         &self,
         operation: &'static str,

@@ -133,7 +133,7 @@ impl Outbox {
         let file = DatabaseFile::open(&path, true)?;
         // The name of a new file is to survive a power cut as its content does.
         std::fs::File::open(state).and_then(|folder| folder.sync_all()).map_err(make)?;
-        file.write("opening", |database| {
+        file.with("opening", |database| {
             let transaction = database.begin_write()?;
             {
                 let mut tables = Tables::of(&transaction)?;
@@ -153,7 +153,7 @@ impl Outbox {
     /// Opens an outbox as its service has left it, for the operator; there must be one.
     pub fn open_left(state: &Path, dead: DeadLetters, metrics: Arc<Metrics>) -> Result<Self, OutboxError> {
         let file = DatabaseFile::open(&state.join(FILE), false)?;
-        let routes = file.write("opening", |database| {
+        let routes = file.with("opening", |database| {
             let transaction = database.begin_write()?;
             let mut routes = Vec::new();
             {
@@ -195,8 +195,9 @@ impl Outbox {
 
     /// One operation that changes the database.
     fn write<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, OutboxError> {
+        let _turn = self.inner.file.turn();
         self.reopen()?;
-        self.inner.file.write("writing to", work)
+        self.inner.file.with("writing to", work)
     }
 
     /// Opens the database again if a fault has closed it. What is kept in memory is counted anew then: what

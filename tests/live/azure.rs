@@ -9,8 +9,8 @@ use super::traffic::traffic;
 use super::{Scene, Service, archived, program, wait_for, wait_for_ids};
 use crate::support::azurite::Azurite;
 
-const EVENTS: usize = 5_000;
-const KILLS: usize = 5;
+const EVENTS: usize = 3_000;
+const KILLS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_no_alert_and_no_row() {
@@ -18,7 +18,7 @@ async fn kills_lose_no_alert_and_no_row() {
     azurite.create_container("live-checkpoints");
     azurite.create_container("live-archive");
     let scene = Scene::new().await;
-    let traffic = traffic(EVENTS, 50);
+    let traffic = traffic(EVENTS, 30);
     let expected = scene.replayed(&traffic.messages);
     let archive = "[archive]\nurl = \"az://live-archive/v1\"\nroll = \"1s\"\n";
     let folder = format!("file://{}/checkpoints", scene.folder.path().display());
@@ -40,8 +40,9 @@ async fn kills_lose_no_alert_and_no_row() {
     for messages in traffic.messages.chunks(portion) {
         scene.publish(messages);
         let service = start();
-        service.telemetry();
-        tokio::time::sleep(Duration::from_millis(random.u64(100..2500))).await;
+        let reading = || service.get("metrics").contains("aksentry_records_total{").then_some(());
+        wait_for("the first records", reading, || service.log());
+        tokio::time::sleep(Duration::from_millis(random.u64(200..1500))).await;
         service.kill();
     }
     let service = start();

@@ -35,21 +35,23 @@ async fn told_to_stop_while_the_disk_is_full_it_leaves_nothing_behind() {
         .arg(scene.write("a", &configuration))
         .current_dir(crate::cli::ROOT);
     let service = Service::spawn(&mut command);
-    let (some, rest) = traffic.messages.split_at(40);
-    scene.publish(some);
+    let mut portions = traffic.messages.chunks(27);
+    let mut publish = || scene.publish(portions.next().unwrap());
+    publish();
     wait_for("a first alert", || (!scene.delivered().is_empty()).then_some(()), || service.log());
     scene.sentinel.outage(Some(Answer::status(503, "busy")));
     limit(&service, "8192");
-    scene.publish(rest);
+    publish();
     service.not_ready(&["outbox.redb", "there is no room: free some"]);
     assert!(service.get("healthz").starts_with("HTTP/1.0 200"), "no restart helps");
     // It goes on by itself.
     limit(&service, "unlimited");
     service.ready();
     limit(&service, "8192");
+    publish();
+    service.not_ready(&["outbox.redb"]);
+    // What is delivered now cannot be noted, so it comes again with the same id.
     scene.sentinel.outage(None);
-    // Nothing can be noted any more, so what is delivered now comes again with the same id.
-    service.not_ready(&[]);
     let (code, took, log) = service.stop();
     assert!(took < Duration::from_secs(10), "{took:?}\n{log}");
     assert!(code == 0 || log.contains("what is missing is read again at the next start"), "{code}\n{log}");

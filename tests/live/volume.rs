@@ -60,7 +60,7 @@ impl Volume {
         std::fs::remove_file(self.folder.join("ballast")).unwrap();
     }
 
-    /// How many bytes the files of a folder below have.
+    /// Whether nothing is in the files of a folder below.
     pub fn is_empty(&self, below: impl AsRef<Path>) -> bool {
         let files = std::fs::read_dir(self.folder.join(below)).into_iter().flatten().flatten();
         files.filter_map(|file| file.metadata().ok()).all(|data| data.len() == 0)
