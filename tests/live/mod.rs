@@ -31,6 +31,7 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use crate::support::sentinel::{RULE_ID, STREAM, Sentinel};
 
@@ -297,6 +298,14 @@ pub async fn archived(store: &Store) -> BTreeMap<String, usize> {
         }
     }
     rows
+}
+
+/// Waits until so many different rows are in an archive.
+#[track_caller]
+pub fn wait_for_rows(store: &Store, rows: usize, service: &Service) {
+    let count = || tokio::task::block_in_place(|| Handle::current().block_on(archived(store))).len();
+    let account = || format!("{} of {rows}\n{}", count(), service.log());
+    wait_for("every row in the archive", || (count() == rows).then_some(()), account);
 }
 
 /// What an address answers, in plain HTTP; empty if it does not.

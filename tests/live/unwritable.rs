@@ -10,10 +10,9 @@ use std::process::{Command, Stdio};
 
 use aksentry::store::{Environment, Location, Store};
 use bytes::Bytes;
-use tokio::runtime::Handle;
 
 use super::traffic::traffic;
-use super::{Scene, archived, dead_letters, volume, wait_for, wait_for_ids};
+use super::{Scene, archived, dead_letters, volume, wait_for, wait_for_ids, wait_for_rows};
 
 const REMEDY: &str = "make the state folder writable for the user aksentry runs as";
 
@@ -147,8 +146,7 @@ async fn an_archive_that_cannot_be_written_holds_positions_back() {
     assert!(archived(&store).await.len() < 4_000, "the archive could be written");
 
     let service = scene.start("a", &configuration);
-    let rows = || tokio::task::block_in_place(|| Handle::current().block_on(archived(&store))).len();
-    wait_for("all rows in the archive", || (rows() == 4_000).then_some(()), || service.log());
+    wait_for_rows(&store, 4_000, &service);
     service.ready();
     let (code, _, log) = service.stop();
     assert_eq!(code, 0, "{log}");
