@@ -211,7 +211,6 @@ impl Live {
             committer: tokio::spawn(committer.run(todo)),
             keeper: keeper.map(|keeper| (tokio::spawn(keeper.run(orders_in)), orders)),
         };
-        self.parts.health.set("pipeline", None);
 
         let (done, mut ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("detect".into()).spawn(move || {
