@@ -4,9 +4,17 @@
 //! [`expire`] takes away days that are older than they are kept. A file shows whole or not at all. When
 //! files are closed, and what is committed after, is the pipeline's.
 
+mod about;
+mod copies;
 mod files;
+mod ids;
 pub mod layout;
+pub mod read;
+mod reader;
+mod selection;
 mod split;
+mod stored;
+pub mod table;
 mod writer;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,6 +23,9 @@ use crate::event::Table;
 use crate::store::Store;
 use crate::store::StoreError;
 
+pub use copies::{by_folder, name, repeated, replaced};
+pub use selection::Selection;
+pub use stored::{Stored, Unusable};
 pub use writer::{Config, Finished, Writer};
 
 /// Deletions under way at once.

@@ -135,6 +135,6 @@ pub(super) fn hunt(
     catalog: &Catalog,
     options: Options,
     emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<String>> {
     hunt::run(sql, catalog, options, emit)
 }

@@ -3,6 +3,7 @@
 pub mod cases;
 pub mod hunt;
 pub mod live;
+mod parquet;
 pub mod replay;
 mod stages;
 
