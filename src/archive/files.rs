@@ -28,7 +28,7 @@ use crate::event::Table;
 
 /// Rows of a file become a row group when they are so many or so large in memory.
 pub(super) const GROUP_ROWS: usize = 128 << 10;
-pub(super) const GROUP_BYTES: usize = 16 << 20;
+const GROUP_BYTES: usize = 16 << 20;
 /// A file of fewer rows is small: nobody skips parts of it.
 const FEW: usize = 512;
 /// Columns that people ask for by one value. Each filter shrinks to what a row group needs.
@@ -150,7 +150,8 @@ impl OpenFile {
     }
 }
 
-fn sorted(table: Table, waiting: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+/// Rows of several batches in order of time.
+pub(super) fn sorted(table: Table, waiting: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
     let rows = concat_batches(&file_schema(table), waiting)?;
     let Some(times) = rows.column_by_name("time") else { return Ok(rows) };
     let in_order = times

@@ -7,4 +7,5 @@ mod parquet;
 pub mod replay;
 mod stages;
 
+pub use parquet::ledger;
 pub use stages::{Progress, Range};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, AsArray as _};
 
 use super::stages::Range;
+use crate::archive::info::Ledger;
 use crate::archive::read::{Opened, Part};
 use crate::archive::{self, Selection, Stored, Unusable};
 use crate::decode::{Decoded, tally_times};
@@ -145,6 +146,17 @@ fn folder(
         }
     }
     true
+}
+
+/// The ledger of the inputs' own Parquet, and how many files are something else. For threads that may wait.
+pub fn ledger(inputs: &Inputs) -> (Ledger, u64) {
+    let sorted = Sorted::new(inputs);
+    let mut ledger = Ledger::read(&sorted.own);
+    let unreadable = sorted.unreadable.iter().filter_map(|problem| {
+        Some(format!("{}: {}", inputs.files.get(problem.file)?.path.display(), problem.status))
+    });
+    ledger.damaged.extend(unreadable);
+    (ledger, sorted.others.files.len() as u64)
 }
 
 /// Reads a part: its rows and their account, duplicates among them not yet removed.
