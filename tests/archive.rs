@@ -121,10 +121,15 @@ fn read(content: Bytes) -> Vec<RecordBatch> {
 fn as_table(rows: &RecordBatch) -> RecordBatch {
     let table = if rows.column_by_name("verb").is_some() { Table::Audit } else { Table::ControlPlane };
     assert_eq!(rows.num_columns(), table.schema().fields().len() + 1, "the table's columns and row_id");
-    let columns = table.schema().fields().iter().map(|field| {
-        let column = rows.column_by_name(field.name()).unwrap();
-        arrow::compute::cast(column, field.data_type()).unwrap()
-    }).collect();
+    let columns = table
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = rows.column_by_name(field.name()).unwrap();
+            arrow::compute::cast(column, field.data_type()).unwrap()
+        })
+        .collect();
     RecordBatch::try_new(table.schema(), columns).unwrap()
 }
 

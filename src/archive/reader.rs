@@ -6,10 +6,17 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+    replace_columns_with_literals,
+};
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -188,6 +195,32 @@ impl AsyncFileReader for Reader {
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, std::result::Result<Arc<ParquetMetaData>, ParquetError>> {
         async move { self.footers.fetch(&self.file).await.map_err(|e| self.failed(&e)) }.boxed()
+    }
+}
+
+/// What a file that is older than a column has in its place: null, and `false` for what is never null.
+#[derive(Debug)]
+pub(super) struct Older;
+
+#[derive(Debug)]
+struct Absent {
+    flags: HashMap<String, ScalarValue>,
+    inner: Arc<dyn PhysicalExprAdapter>,
+}
+
+impl PhysicalExprAdapterFactory for Older {
+    fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let never_null = table.fields().iter().filter(|field| !field.is_nullable());
+        let absent = never_null.filter(|field| file.field_with_name(field.name()).is_err());
+        let flags = absent.map(|field| (field.name().clone(), ScalarValue::Boolean(Some(false)))).collect();
+        let inner = DefaultPhysicalExprAdapterFactory.create(table, file)?;
+        Ok(Arc::new(Absent { flags, inner }))
+    }
+}
+
+impl PhysicalExprAdapter for Absent {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        self.inner.rewrite(replace_columns_with_literals(expr, &self.flags)?)
     }
 }
 

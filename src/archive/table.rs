@@ -30,7 +30,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use super::copies::{self, by_folder};
 use super::layout::{HOUR, Placed};
 pub use super::reader::Damaged;
-use super::reader::{Footers, Place, Readers};
+use super::reader::{Footers, Older, Place, Readers};
 use super::selection::Selection;
 use super::stored::Stored;
 use crate::event::Table;
@@ -126,6 +126,7 @@ impl TableProvider for Archive {
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(Older)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

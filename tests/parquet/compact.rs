@@ -72,7 +72,9 @@ fn fewer_files_hold_the_same_rows_each_once() {
         assert_eq!(runtime.block_on(store.list("")).unwrap(), files, "a dry run changes nothing");
         let done = merged(&store, false);
         let left = runtime.block_on(store.list("")).unwrap();
-        let count = |all: &[Merged]| all.iter().map(|m| (m.files, m.into)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let count = |all: &[Merged]| {
+            all.iter().map(|m| (m.files, m.into)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+        };
         assert_eq!(count(&would), count(&done));
         let (from, into) = count(&done);
         assert_eq!(files.len() as u64 - from + into, left.len() as u64);

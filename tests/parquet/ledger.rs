@@ -63,7 +63,10 @@ fn every_hour_is_accounted_for() {
         assert!(said.contains("2 records were rejected"), "{said}");
         // One hour each, in order, and none between the first and the last is left out.
         let of = |cluster: &str| -> Vec<&Value> {
-            hours.iter().filter(|row| row["cluster"].as_str().is_some_and(|id| id.ends_with(cluster))).collect()
+            hours
+                .iter()
+                .filter(|row| row["cluster"].as_str().is_some_and(|id| id.ends_with(cluster)))
+                .collect()
         };
         let shop = of("/aks-shop-prod-neu");
         let times: Vec<&str> = shop.iter().map(|row| row["hour"].as_str().unwrap()).collect();
