@@ -8,11 +8,13 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Context, terminal};
 use crate::alert::{Alert, Severity};
+use crate::archive::info::Ledger;
 use crate::detect::{Engine, EngineConfig};
-use crate::pipeline::Progress;
 use crate::pipeline::hunt;
 use crate::pipeline::replay::{self, Options, Outcome};
+use crate::pipeline::{self, Progress};
 use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Sources, closest};
+use crate::source::files::Inputs;
 
 /// The catalogue with all its problems.
 pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
@@ -135,6 +137,11 @@ pub(super) fn hunt(
     catalog: &Catalog,
     options: Options,
     emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<String>> {
     hunt::run(sql, catalog, options, emit)
+}
+
+/// The ledger of an archive, and how many files of the inputs are none of it.
+pub(super) fn ledger(inputs: &Inputs) -> (Ledger, u64) {
+    pipeline::ledger(inputs)
 }

@@ -37,8 +37,12 @@ impl Hunt {
         }
         let style = if format == Format::Table { context.terminal.stdout } else { Default::default() };
         let mut rows = Rows::new(stdout(), format, style);
-        engine::hunt(&self.sql, &catalog, options, &mut |batch| rows.write(batch))?;
+        let damaged = engine::hunt(&self.sql, &catalog, options, &mut |batch| rows.write(batch))?;
         let count = rows.finish()?;
+        // Said even to those who want no summary: the answer lacks these rows.
+        for file in &damaged {
+            terminal::say(&terminal::safe(&format!("warning: {file}; its rows are missing here")));
+        }
         if !context.terminal.quiet {
             terminal::say(&format!("{count} row{}", if count == 1 { "" } else { "s" }));
         }

@@ -4,6 +4,7 @@
 //! command found what it looks for as failure; 2: wrong usage, configuration or a fault while running.
 //! A closed pipe is success. One file per command; [`engine`] is the only one that calls the engine.
 
+mod archive;
 mod args;
 mod check;
 mod config;
@@ -88,6 +89,8 @@ enum Command {
     Rules(rules::Rules),
     /// Watch a running service in the terminal
     Top(top::Top),
+    /// What the archive holds and lacks; small files merged, old days deleted
+    Archive(archive::Archive),
     /// Alerts that are not delivered yet
     Outbox(outbox::Waits),
     /// What could not be decoded or delivered, with the reason
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
         Command::Top(command) => command.run(&context),
+        Command::Archive(command) => command.run(&context),
         Command::Outbox(command) => command.run(&context),
         Command::DeadLetters(command) => command.run(&context),
         Command::Hub(command) => command.run(&context),

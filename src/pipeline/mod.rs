@@ -3,7 +3,9 @@
 pub mod cases;
 pub mod hunt;
 pub mod live;
+mod parquet;
 pub mod replay;
 mod stages;
 
+pub use parquet::ledger;
 pub use stages::{Progress, Range};

@@ -424,6 +424,9 @@ impl Detect {
         if rejects.is_empty() {
             return Ok(());
         }
+        if let Some(archive) = &mut self.archive {
+            rejects.iter().for_each(|reject| archive.reject(now, reject.reason.as_str()));
+        }
         let origin = Origin::Message { partition: span.partition.to_string(), sequence: span.last.sequence };
         let letters: Vec<DeadLetter> = rejects
             .into_iter()
