@@ -5,6 +5,7 @@
 //! A closed pipe is success. One file per command; [`engine`] is the only one that calls the engine.
 
 mod args;
+mod ask;
 mod check;
 mod config;
 mod coverage;
@@ -76,9 +77,9 @@ enum Command {
     Run(run::Run),
     /// Run the detections over archived logs and print their alerts
     Replay(replay::Replay),
-    /// Run one SQL query over archived logs
+    /// Run a saved query or SQL over archived logs
     Hunt(hunt::Hunt),
-    /// Check detections and lists, and report every problem as path:line:col: message
+    /// Check detections, queries and lists, and report every problem as path:line:col: message
     Check(check::Check),
     /// Run the cases of the detections
     Test(test::Test),
@@ -107,6 +108,8 @@ enum Exit {
     Done,
     /// It found what it looks for as failure.
     Failed,
+    /// Somebody pressed Ctrl-C.
+    Stopped,
 }
 
 /// Runs the command line of this process.
@@ -141,6 +144,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
+        // As a shell says of a command that an interrupt ended.
+        Ok(Exit::Stopped) => ExitCode::from(130),
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::say(&format!("aksentry: {error:#}"));
