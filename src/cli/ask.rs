@@ -12,6 +12,7 @@ use super::output::RowSink;
 use super::progress::Bar;
 use super::terminal::{safe, say};
 use super::{Context, engine};
+use crate::event::value::rfc3339;
 use crate::hunt::{Account, Given, HuntError, Limits, Session};
 use crate::pipeline::replay::Options;
 use crate::rules::{Catalog, Diagnostic, Parameter, Queries, Query, closest};
@@ -174,7 +175,7 @@ impl Asking {
     ) -> anyhow::Result<Answer> {
         let prepared = self
             .session
-            .prepare(&question.sql, question.params.as_deref(), given, context.now)
+            .prepare(&question.sql, question.params.as_deref(), given, super::now())
             .map_err(|errors| refused(question, errors))?;
         sink.begin(prepared.explain);
         self.bar.begin(prepared.to_read);
@@ -215,6 +216,19 @@ impl Asking {
             if self.told.files.get(path) != Some(status) {
                 say(&safe(&format!("{}: {status}", path.display())));
             }
+        }
+        if let (0, Some((first, last))) = (account.in_range, account.times)
+            && self.told.times != account.times
+        {
+            let time = |micros| rfc3339(micros).unwrap_or_default();
+            let range = &self.session.options().range;
+            let cluster =
+                range.cluster.as_ref().map(|name| format!(" of cluster {name}")).unwrap_or_default();
+            say(&safe(&format!(
+                "no row{cluster} is in range: the files hold {} to {}; see --since, --until and --cluster",
+                time(first),
+                time(last)
+            )));
         }
         let incomplete = (!account.is_complete()).then(|| incomplete(&account));
         self.told = account;

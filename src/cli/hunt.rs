@@ -104,7 +104,7 @@ impl Hunt {
         };
         let (line, exit) = match answer? {
             Answer::Stopped => ("stopped; the rows are not all".to_string(), Exit::Stopped),
-            Answer::Rows(count) => (rows(count, begun, self.output.as_deref()), Exit::Done),
+            Answer::Rows(count) => (rows(count, Some(begun), self.output.as_deref()), Exit::Done),
         };
         if !context.terminal.quiet {
             say(&incomplete.map_or(line.clone(), |reason| format!("{line}; {reason}")));
@@ -119,16 +119,15 @@ pub(super) fn style(context: &Context, format: Format, wide: bool) -> Style {
     Style { width: style.width.filter(|_| !wide), ..style }
 }
 
-/// The last line: how many rows, where they are.
-pub(super) fn rows(count: u64, begun: Instant, file: Option<&std::path::Path>) -> String {
+/// The last line: how many rows, where they are, how long it took since `begun`.
+pub(super) fn rows(count: u64, begun: Option<Instant>, file: Option<&std::path::Path>) -> String {
     let s = if count == 1 { "" } else { "s" };
     let place = file.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    let elapsed = begun.elapsed();
-    let time = match elapsed.as_secs() {
-        0 => format!("{} ms", elapsed.as_millis()),
-        _ => format!("{:.1} s", elapsed.as_secs_f64()),
-    };
-    safe(&format!("{count} row{s}{place} ({time})"))
+    let time = begun.map(|begun| begun.elapsed()).map_or(String::new(), |elapsed| match elapsed.as_secs() {
+        0 => format!(" ({} ms)", elapsed.as_millis()),
+        _ => format!(" ({:.1} s)", elapsed.as_secs_f64()),
+    });
+    safe(&format!("{count} row{s}{place}{time}"))
 }
 
 /// What is odd about the inputs before they are read.

@@ -22,6 +22,7 @@ mod replay;
 mod rules;
 mod run;
 mod service;
+mod shell;
 mod state;
 mod stats;
 mod summary;
@@ -79,6 +80,8 @@ enum Command {
     Replay(replay::Replay),
     /// Run a saved query or SQL over archived logs
     Hunt(hunt::Hunt),
+    /// Ask one query after another over archived logs
+    Shell(shell::ShellArgs),
     /// Check detections, queries and lists, and report every problem as path:line:col: message
     Check(check::Check),
     /// Run the cases of the detections
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(&context),
         Command::Replay(command) => command.run(&context),
         Command::Hunt(command) => command.run(&context),
+        Command::Shell(command) => command.run(&context),
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
@@ -158,6 +162,12 @@ pub fn main() -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
 fn clock() -> crate::event::Clock {
     std::sync::Arc::new(|| Utc::now().timestamp_micros())
+}
+
+/// The wall clock, for a shell that stays open for days.
+#[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// Whether somebody stopped reading our output, as `head` does.

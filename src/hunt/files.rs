@@ -29,8 +29,10 @@ pub struct Account {
     pub files: BTreeMap<PathBuf, FileStatus>,
     /// Records that could not be decoded.
     pub rejected: u64,
-    /// Records whose end was cut away; they have rows.
-    pub truncated: u64,
+    /// Rows that were asked about: those in range.
+    pub in_range: u64,
+    /// Times of the first and the last row of all, in range or not: microseconds since the epoch.
+    pub times: Option<(i64, i64)>,
 }
 
 impl Account {
@@ -121,9 +123,10 @@ impl Files {
                     batch.block.capacity() + own_bytes(&batch.audit) + own_bytes(&batch.control_plane);
                 (batch.audit.clone(), batch.control_plane.clone(), bytes)
             });
-            (table.rows(batch).0.clone(), other)
+            let in_range = batch.audit.num_rows() + batch.control_plane.num_rows();
+            (table.rows(batch).0.clone(), in_range, other)
         };
-        let mut counts = Counts::default();
+        let (mut counts, mut in_range) = (Counts::default(), 0);
         stages::run(
             &self.options.inputs,
             self.options.threads,
@@ -137,7 +140,8 @@ impl Files {
                 }
                 // A filter that leaves nothing sends nothing, so it is asked each time.
                 anyhow::ensure!(!closed(), "the rows are not wanted any more");
-                let Some((rows, other)) = piece.outcome else { return Ok(()) };
+                let Some((rows, count, other)) = piece.outcome else { return Ok(()) };
+                in_range += count as u64;
                 if let (Some(kept), Some((audit, control_plane, bytes))) = (&mut keeping, other) {
                     kept.bytes += bytes;
                     kept.put(Table::Audit, audit);
@@ -153,7 +157,8 @@ impl Files {
         )?;
         let mut account = lock(&self.account);
         account.rejected = counts.rejects.values().sum();
-        account.truncated = counts.truncated;
+        account.in_range = in_range;
+        account.times = counts.first_event.zip(counts.last_event);
         if let Some(kept) = keeping {
             *lock(&self.kept) = Kept::Everything(kept.tables);
         }

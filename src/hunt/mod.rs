@@ -11,9 +11,6 @@ mod files;
 mod plan;
 mod session;
 
-#[cfg(test)]
-mod tests;
-
 pub use bind::{Given, values};
 pub use check::check;
 pub use error::HuntError;

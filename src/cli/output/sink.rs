@@ -39,13 +39,35 @@ pub(in crate::cli) struct Shown {
     rows: Option<Rows<Box<dyn Write>>>,
     /// Lines of a plan are printed as they are.
     plan: bool,
+    /// Each column of a row on a line of its own.
+    expanded: bool,
     lines: u64,
 }
 
 impl Shown {
     /// `terminal`: whether somebody's terminal reads it.
     pub fn new(format: Format, style: Style, terminal: bool) -> Self {
-        Self { format, style, terminal, rows: None, plan: false, lines: 0 }
+        Self { format, style, terminal, rows: None, plan: false, expanded: false, lines: 0 }
+    }
+
+    /// Whether rows stand upright, each column on a line of its own.
+    pub fn expanded(self, expanded: bool) -> Self {
+        Self { expanded, ..self }
+    }
+
+    fn print_upright(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let mut out = stdout();
+        let names = distinct(&batch.schema());
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for row in 0..batch.num_rows() {
+            self.lines += 1;
+            writeln!(out, "{}", self.style.paint(Tint::Dim, &format!("--- row {}", self.lines)))?;
+            for (name, column) in names.iter().zip(batch.columns()) {
+                let name = self.style.paint(Tint::Bold, &format!("{:<width$}", safe(name)));
+                writeln!(out, "{name}  {}", safe(&super::text(&to_json(column, row))))?;
+            }
+        }
+        out.flush()
     }
 
     fn print_plan(&mut self, batch: &RecordBatch) -> io::Result<()> {
@@ -81,6 +103,9 @@ impl RowSink for Shown {
     fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
         if self.plan {
             return self.print_plan(batch).context("writing rows to standard output");
+        }
+        if self.expanded && self.format == Format::Table {
+            return self.print_upright(batch).context("writing rows to standard output");
         }
         match &mut self.rows {
             Some(rows) => rows.write(batch),
