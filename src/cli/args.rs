@@ -2,13 +2,13 @@
 
 use std::num::NonZero;
 
-use anyhow::{Context as _, bail};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use anyhow::bail;
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::pipeline::Range;
 use crate::pipeline::replay::Options;
-use crate::rules::parse_duration;
+use crate::rules::{parse_duration, parse_time};
 use crate::source::files::Inputs;
 use crate::store::Environment;
 
@@ -36,7 +36,9 @@ impl Selection {
     /// Finds the files and checks the rest.
     pub fn options(&self, paths: &[String], now: DateTime<Utc>) -> anyhow::Result<Options> {
         let time = |flag: &str, text: &Option<String>| {
-            let parse = |text: &String| parse_time(text, now).with_context(|| format!("{flag} {text}"));
+            let parse = |text: &String| {
+                parse_time(text, now).map_err(|error| anyhow::anyhow!("{flag} {text}: {error}"))
+            };
             text.as_ref().map(parse).transpose()
         };
         let (since, until) = (time("--since", &self.since)?, time("--until", &self.until)?);
@@ -57,19 +59,25 @@ impl Selection {
     }
 }
 
-/// Microseconds since the epoch of RFC 3339, a date (its midnight, UTC) or a span back from `now`.
-pub(super) fn parse_time(text: &str, now: DateTime<Utc>) -> anyhow::Result<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.timestamp_micros());
-    }
-    if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros());
-    }
-    if let Ok(span) = parse_duration(text) {
-        let time = now.checked_sub_signed(span).context("this is before any calendar")?;
-        return Ok(time.timestamp_micros());
-    }
-    bail!("not a time; write 2026-01-31T08:00:00Z, 2026-01-31, or a span such as 24h or 7d")
+/// Bytes as people write them: `512MB`, `2GB`, `64K`, a plain number. Units are powers of 1024.
+pub(super) fn parse_size(text: &str) -> Result<usize, String> {
+    let error = || format!("\"{text}\" is no size; write one such as 512MB or 2GB");
+    let upper = text.trim().to_uppercase();
+    let digits = upper.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let shift = match upper.get(digits.len()..).unwrap_or_default().trim() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err(error()),
+    };
+    let number: usize = digits.parse().map_err(|_| error())?;
+    number.checked_mul(1 << shift).ok_or_else(error)
+}
+
+/// A span of time as a flag.
+pub(super) fn parse_span(text: &str) -> Result<std::time::Duration, String> {
+    parse_duration(text)?.to_std().map_err(|_| format!("\"{text}\" is no span of time"))
 }
 
 #[cfg(test)]
@@ -77,14 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_in_their_three_forms() {
-        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
-        let time = |text: &str| crate::event::value::rfc3339(parse_time(text, now).unwrap()).unwrap();
-        assert_eq!(time("2026-01-31T08:00:00+02:00"), "2026-01-31T06:00:00Z");
-        assert_eq!(time("2026-01-31"), "2026-01-31T00:00:00Z");
-        assert_eq!(time("24h"), "2026-02-28T12:00:00Z");
-        for wrong in ["", "yesterday", "2026-13-01", "24", "999999999999999d", "-1h"] {
-            assert!(parse_time(wrong, now).is_err(), "{wrong}");
+    fn sizes() {
+        for (text, bytes) in [("512MB", 512 << 20), ("2 gib", 2 << 30), ("64k", 64 << 10), ("7", 7)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MB", "1.5GB", "-1", "1TB5", "99999999999999GB"] {
+            assert!(parse_size(text).is_err(), "{text}");
         }
     }
 }

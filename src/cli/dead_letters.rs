@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 use super::output::{Cell, Column, Printer, Table, stdout};
 use super::state::{StateFolder, seconds};
 use super::terminal::{Tint, say};
-use super::{Context, Exit, args};
+use super::{Context, Exit};
 use crate::alert::Object;
 use crate::outbox::DEAD_LETTERS;
 use crate::outbox::dead_letters::{Letters, Origin, Stored};
+use crate::rules::parse_time;
 
 #[derive(Debug, Args)]
 #[command(disable_help_subcommand = true)]
@@ -72,10 +73,9 @@ impl Selection {
         context: &Context,
         mut each: impl FnMut(&Stored) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let since = self
-            .since
-            .as_ref()
-            .map(|text| args::parse_time(text, context.now).with_context(|| format!("--since {text}")));
+        let since = self.since.as_ref().map(|text| {
+            parse_time(text, context.now).map_err(|error| anyhow::anyhow!("--since {text}: {error}"))
+        });
         let since = since.transpose()?;
         let folder = self.state.find()?.join(DEAD_LETTERS);
         let reading = || format!("reading the dead letters in {}", folder.display());

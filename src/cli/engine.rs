@@ -4,16 +4,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use arrow::record_batch::RecordBatch;
 
 use super::{Context, terminal};
 use crate::alert::{Alert, Severity};
 use crate::archive::info::Ledger;
 use crate::detect::{Engine, EngineConfig};
-use crate::pipeline::hunt;
 use crate::pipeline::replay::{self, Options, Outcome};
 use crate::pipeline::{self, Progress};
-use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Sources, closest};
+use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Queries, Sources, closest};
 use crate::source::files::Inputs;
 
 /// The catalogue with all its problems.
@@ -34,6 +32,12 @@ pub(super) fn sources(context: &Context) -> anyhow::Result<Sources> {
         }
     }
     Ok(Sources { detections: global.detections.clone(), lists: global.lists.clone() })
+}
+
+/// The saved queries with all their problems.
+pub(super) fn queries(context: &Context) -> anyhow::Result<(Queries, Vec<Diagnostic>)> {
+    sources(context)?;
+    Ok(Queries::load(context.global.queries.as_deref()))
 }
 
 /// The catalogue for a command that uses it; with `only`, those rules alone, and problems of others are
@@ -130,15 +134,6 @@ pub(super) fn replay(
 pub(super) fn account(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let engine = compile(&Catalog::default(), &[], Severity::Informational)?;
     replay::run(engine, options, progress, &mut |_| Ok(()))
-}
-
-pub(super) fn hunt(
-    sql: &str,
-    catalog: &Catalog,
-    options: Options,
-    emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<String>> {
-    hunt::run(sql, catalog, options, emit)
 }
 
 /// The ledger of an archive, and how many files of the inputs are none of it.

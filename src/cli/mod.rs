@@ -6,6 +6,7 @@
 
 mod archive;
 mod args;
+mod ask;
 mod check;
 mod config;
 mod coverage;
@@ -23,6 +24,7 @@ mod rules;
 mod run;
 mod send;
 mod service;
+mod shell;
 mod state;
 mod stats;
 mod summary;
@@ -79,9 +81,11 @@ enum Command {
     Run(run::Run),
     /// Run the detections over archived logs and print their alerts
     Replay(replay::Replay),
-    /// Run one SQL query over archived logs
+    /// Run a saved query or SQL over archived logs
     Hunt(hunt::Hunt),
-    /// Check detections and lists, and report every problem as path:line:col: message
+    /// Ask one query after another over archived logs
+    Shell(shell::ShellArgs),
+    /// Check detections, queries and lists, and report every problem as path:line:col: message
     Check(check::Check),
     /// Run the cases of the detections
     Test(test::Test),
@@ -112,6 +116,8 @@ enum Exit {
     Done,
     /// It found what it looks for as failure.
     Failed,
+    /// Somebody pressed Ctrl-C.
+    Stopped,
 }
 
 /// Runs the command line of this process.
@@ -136,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(&context),
         Command::Replay(command) => command.run(&context),
         Command::Hunt(command) => command.run(&context),
+        Command::Shell(command) => command.run(&context),
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
@@ -148,6 +155,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
+        // As a shell says of a command that an interrupt ended.
+        Ok(Exit::Stopped) => ExitCode::from(130),
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::say(&format!("aksentry: {error:#}"));
@@ -160,6 +169,12 @@ pub fn main() -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
 fn clock() -> crate::event::Clock {
     std::sync::Arc::new(|| Utc::now().timestamp_micros())
+}
+
+/// The wall clock, for a shell that stays open for days.
+#[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// Whether somebody stopped reading our output, as `head` does.

@@ -1,11 +1,10 @@
-//! Wiring of the stages: files or messages through decode and dedup into the engine or a query.
+//! Wiring of the stages: files or messages through decode and dedup into the engine.
 
 pub mod cases;
-pub mod hunt;
 pub mod live;
-mod parquet;
+pub mod parquet;
 pub mod replay;
-mod stages;
+pub mod stages;
 
 pub use parquet::ledger;
 pub use stages::{Progress, Range};

@@ -13,7 +13,7 @@ use crate::event::Counts;
 use crate::source::files::{FileReport, Inputs};
 
 /// What to replay.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub inputs: Inputs,
     pub range: Range,

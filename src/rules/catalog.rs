@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tree::Tree;
-use super::{Detection, Diagnostic, List, header};
+use super::{Detection, Diagnostic, List, detection};
 
 /// Where to look. `None` = the folder of that name beside the working directory, else the compiled pack.
 #[derive(Debug, Clone, Default)]
@@ -41,12 +41,12 @@ impl Catalog {
         let beside = |name: &str| Some(folder.join(name)).filter(|path| path.is_dir());
         let detections = match sources.detections.clone().or_else(|| beside("detections")) {
             Some(root) => Tree::Disk(root),
-            None => Tree::Compiled(""),
+            None => Tree::detections(""),
         };
         let inside = || detections.root().map(|root| root.join(LISTS)).filter(|path| path.is_dir());
         let lists = match sources.lists.clone().or_else(|| beside(LISTS)).or_else(inside) {
             Some(root) => Tree::Disk(root),
-            None => Tree::Compiled(LISTS),
+            None => Tree::detections(LISTS),
         };
         let mut loader = Loader::default();
         loader.lists(&lists);
@@ -63,7 +63,7 @@ impl Catalog {
 
     /// The detections as files.
     pub(super) fn tree(&self) -> Tree {
-        self.origin.clone().map_or(Tree::Compiled(""), Tree::Disk)
+        self.origin.clone().map_or(Tree::detections(""), Tree::Disk)
     }
 }
 
@@ -131,7 +131,7 @@ impl Loader {
         let file = format!("{id}.sql");
         let Some(text) = self.keep(tree.text(&[tactic, &file])) else { return };
         let path = tree.shown(&[tactic, &file]);
-        let detection = match header::parse(&path, tactic, id, &text) {
+        let detection = match detection::parse(&path, tactic, id, &text) {
             Ok(detection) => detection,
             Err(problems) => {
                 self.problems.extend(problems);

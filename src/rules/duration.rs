@@ -1,6 +1,7 @@
-//! Durations as rules and command lines write them: `90s`, `10m`, `24h`, `30d`.
+//! Durations and times as rules and command lines write them: `90s`, `10m`, `24h`, `30d`; a time is RFC
+//! 3339, a date, or a span back from now.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 /// Parses a whole number and one of `s`, `m`, `h`, `d`. The error says what was expected.
 pub fn parse_duration(text: &str) -> Result<TimeDelta, String> {
@@ -21,9 +22,36 @@ pub fn parse_duration(text: &str) -> Result<TimeDelta, String> {
     number.checked_mul(seconds).filter(|s| *s > 0).and_then(TimeDelta::try_seconds).ok_or_else(error)
 }
 
+/// Microseconds since the epoch of RFC 3339, a date (its midnight, UTC) or a span back from `now`.
+pub fn parse_time(text: &str, now: DateTime<Utc>) -> Result<i64, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp_micros());
+    }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros());
+    }
+    if let Ok(span) = parse_duration(text) {
+        let time = now.checked_sub_signed(span).ok_or("this is before any calendar")?;
+        return Ok(time.timestamp_micros());
+    }
+    Err("not a time; write 2026-01-31T08:00:00Z, 2026-01-31, or a span such as 24h or 7d".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_in_their_three_forms() {
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
+        let time = |text: &str| crate::event::value::rfc3339(parse_time(text, now).unwrap()).unwrap();
+        assert_eq!(time("2026-01-31T08:00:00+02:00"), "2026-01-31T06:00:00Z");
+        assert_eq!(time("2026-01-31"), "2026-01-31T00:00:00Z");
+        assert_eq!(time("24h"), "2026-02-28T12:00:00Z");
+        for wrong in ["", "yesterday", "2026-13-01", "24", "999999999999999d", "-1h"] {
+            assert!(parse_time(wrong, now).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations() {

@@ -1,5 +1,5 @@
-//! Detections, lists and their folders: text in, checked structures out. Whether the SQL means
-//! anything is decided in `detect`, which knows the tables.
+//! Detections, queries, lists and their folders: text in, checked structures out. Whether the SQL means
+//! anything is decided in `detect` and `hunt`, which know the tables.
 
 mod case;
 mod catalog;
@@ -9,14 +9,17 @@ mod duration;
 mod fence;
 mod header;
 mod list;
+mod parameter;
+mod query;
 mod summary;
 mod tree;
 
 pub use case::Case;
 pub use catalog::{Catalog, Sources};
-pub use detection::{Detection, Kind};
+pub use detection::{Detection, Kind, TACTICS, parse as parse_detection};
 pub use diagnostic::{Diagnostic, Level, closest};
-pub use duration::parse_duration;
-pub use header::{TACTICS, parse as parse_detection};
+pub use duration::{parse_duration, parse_time};
 pub use list::{Entry, List};
+pub use parameter::{Parameter, ParameterKind, ParameterValue};
+pub use query::{Queries, Query};
 pub use summary::Summary;

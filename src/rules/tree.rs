@@ -1,4 +1,4 @@
-//! A folder of rules or lists, on disk or compiled into the binary, read the same way.
+//! A folder of rules, queries or lists, on disk or compiled into the binary, read the same way.
 //!
 //! Names are given by their parts below the root; nothing here follows them deeper than asked, so a
 //! loop of links ends where the caller stops.
@@ -10,14 +10,24 @@ use include_dir::{Dir, include_dir};
 
 use super::Diagnostic;
 
-static PACK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/detections");
+static DETECTIONS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/detections");
+static QUERIES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/queries");
 
 /// Where the files are.
 #[derive(Debug, Clone)]
 pub(super) enum Tree {
     Disk(PathBuf),
-    /// The pack, below the folder of this name (`""` = all of it).
-    Compiled(&'static str),
+    Compiled(Compiled),
+}
+
+/// Files of the pack.
+#[derive(Debug, Clone)]
+pub(super) struct Compiled {
+    pack: &'static Dir<'static>,
+    /// What the pack's folder is called.
+    name: &'static str,
+    /// The folder in it that is meant (`""` = all of it).
+    below: &'static str,
 }
 
 /// What a folder holds, each kind in order of name.
@@ -28,12 +38,23 @@ pub(super) struct Listing {
 }
 
 impl Tree {
+    /// The compiled detections, below the folder of this name (`""` = all of them).
+    pub fn detections(below: &'static str) -> Self {
+        Tree::Compiled(Compiled { pack: &DETECTIONS, name: "detections", below })
+    }
+
+    /// The compiled queries.
+    pub fn queries() -> Self {
+        Tree::Compiled(Compiled { pack: &QUERIES, name: "queries", below: "" })
+    }
+
     /// The path messages show.
     pub fn shown(&self, parts: &[&str]) -> PathBuf {
         let mut path = match self {
             Tree::Disk(root) => root.clone(),
-            Tree::Compiled("") => PathBuf::from("detections"),
-            Tree::Compiled(below) => Path::new("detections").join(below),
+            Tree::Compiled(Compiled { name, below, .. }) => {
+                [name, below].iter().filter(|part| !part.is_empty()).collect()
+            }
         };
         path.extend(parts);
         path
@@ -57,7 +78,7 @@ impl Tree {
                     Diagnostic::error(path, (1, 1), format!("cannot read the folder: {error}"))
                 })?
             }
-            Tree::Compiled(_) => list_compiled(&self.compiled(parts)),
+            Tree::Compiled(compiled) => list_compiled(compiled.pack, &compiled.path(parts)),
         };
         listing.files.sort_unstable();
         listing.folders.sort_unstable();
@@ -70,8 +91,9 @@ impl Tree {
         match self {
             Tree::Disk(_) => fs::read(&path)
                 .map_err(|error| Diagnostic::error(&path, (1, 1), format!("cannot read the file: {error}"))),
-            Tree::Compiled(_) => PACK
-                .get_file(self.compiled(parts))
+            Tree::Compiled(compiled) => compiled
+                .pack
+                .get_file(compiled.path(parts))
                 .map(|file| file.contents().to_vec())
                 .ok_or_else(|| Diagnostic::error(&path, (1, 1), "no such file in the compiled pack")),
         }
@@ -87,10 +109,11 @@ impl Tree {
             Diagnostic::error(self.shown(parts), (line, column), "not UTF-8; save the file as UTF-8")
         })
     }
+}
 
-    fn compiled(&self, parts: &[&str]) -> PathBuf {
-        let below = if let Tree::Compiled(below) = self { below } else { "" };
-        Path::new(below).join(parts.iter().collect::<PathBuf>())
+impl Compiled {
+    fn path(&self, parts: &[&str]) -> PathBuf {
+        Path::new(self.below).join(parts.iter().collect::<PathBuf>())
     }
 }
 
@@ -109,9 +132,9 @@ fn list_disk(path: &Path) -> std::io::Result<Listing> {
     Ok(listing)
 }
 
-fn list_compiled(path: &Path) -> Listing {
+fn list_compiled(pack: &'static Dir<'static>, path: &Path) -> Listing {
     let mut listing = Listing::default();
-    let folder = if path.as_os_str().is_empty() { Some(&PACK) } else { PACK.get_dir(path) };
+    let folder = if path.as_os_str().is_empty() { Some(pack) } else { pack.get_dir(path) };
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let visible = |name: &String| !name.starts_with('.');
     if let Some(folder) = folder {
