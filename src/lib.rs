@@ -5,7 +5,7 @@
 //!  Files     ┘→ RawBatch → Decoder → Batch ──────┤                               ├→ Source::commit
 //!                             └→ Reject → dead   └→ Engine → Alert → Outbox ─────┘ durable → Delivery → sinks
 //!  replay:   files → RawBatch → Batch ───────────→ Engine → Alert → stdout
-//!  hunt:     files → RawBatch → Batch ───────────→ Session → rows
+//!  hunt:     files → RawBatch → Batch ───────────→ hunt::Session → rows
 //!  test:     cases → RawBatch → Batch ───────────→ Engine → compare with the expected alerts
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod decode;
 pub mod detect;
 pub mod event;
 pub mod hub;
+pub mod hunt;
 pub mod identity;
 pub mod outbox;
 pub mod pipeline;

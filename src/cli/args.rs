@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::pipeline::Range;
 use crate::pipeline::replay::Options;
-use crate::rules::parse_time;
+use crate::rules::{parse_duration, parse_time};
 use crate::source::files::Inputs;
 
 /// More threads than this is a slip of the finger.
@@ -53,5 +53,41 @@ impl Selection {
         };
         let inputs = Inputs::resolve(paths)?;
         Ok(Options { inputs, range: Range { since, until, cluster: self.cluster.clone() }, threads })
+    }
+}
+
+/// Bytes as people write them: `512MB`, `2GB`, `64K`, a plain number. Units are powers of 1024.
+pub(super) fn parse_size(text: &str) -> Result<usize, String> {
+    let error = || format!("\"{text}\" is no size; write one such as 512MB or 2GB");
+    let upper = text.trim().to_uppercase();
+    let digits = upper.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let shift = match upper.get(digits.len()..).unwrap_or_default().trim() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err(error()),
+    };
+    let number: usize = digits.parse().map_err(|_| error())?;
+    number.checked_mul(1 << shift).ok_or_else(error)
+}
+
+/// A span of time as a flag.
+pub(super) fn parse_span(text: &str) -> Result<std::time::Duration, String> {
+    parse_duration(text)?.to_std().map_err(|_| format!("\"{text}\" is no span of time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("512MB", 512 << 20), ("2 gib", 2 << 30), ("64k", 64 << 10), ("7", 7)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MB", "1.5GB", "-1", "1TB5", "99999999999999GB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
     }
 }

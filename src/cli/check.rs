@@ -1,5 +1,5 @@
-//! `aksentry check`: every problem of the configuration and of every detection and list, in one run, and
-//! whether what the configuration names answers.
+//! `aksentry check`: every problem of the configuration and of every detection, query and list, in one
+//! run, and whether what the configuration names answers.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ impl Check {
         for rule in &catalog.detections {
             problems.extend(catalog.cases(rule).1);
         }
+        let (queries, found) = engine::queries(context)?;
+        problems.extend(found);
+        problems.extend(crate::hunt::check(&queries, &catalog));
         let config = match self.config.as_deref().map(config::load) {
             Some(Ok(config)) => {
                 problems.extend(config.warnings.iter().cloned().chain(config.check_rules(&catalog)));
@@ -58,9 +61,10 @@ impl Check {
         let warnings = problems.len() - errors;
         if !context.terminal.quiet {
             let (rules, lists) = (catalog.detections.len(), catalog.lists.len());
+            let queries = queries.all.len();
             let file = self.config.map(|path| format!("{}, ", path.display())).unwrap_or_default();
             terminal::say(&format!(
-                "{file}{rules} detections and {lists} lists loaded: {errors} errors, {warnings} warnings"
+                "{file}{rules} detections, {queries} queries and {lists} lists loaded: {errors} errors, {warnings} warnings"
             ));
         }
         let silent = match config {

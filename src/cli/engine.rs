@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use arrow::record_batch::RecordBatch;
 
 use super::{Context, terminal};
 use crate::alert::{Alert, Severity};
 use crate::detect::{Engine, EngineConfig};
 use crate::pipeline::Progress;
-use crate::pipeline::hunt;
 use crate::pipeline::replay::{self, Options, Outcome};
-use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Sources, closest};
+use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Queries, Sources, closest};
 
 /// The catalogue with all its problems.
 pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
@@ -32,6 +30,12 @@ pub(super) fn sources(context: &Context) -> anyhow::Result<Sources> {
         }
     }
     Ok(Sources { detections: global.detections.clone(), lists: global.lists.clone() })
+}
+
+/// The saved queries with all their problems.
+pub(super) fn queries(context: &Context) -> anyhow::Result<(Queries, Vec<Diagnostic>)> {
+    sources(context)?;
+    Ok(Queries::load(context.global.queries.as_deref()))
 }
 
 /// The catalogue for a command that uses it; with `only`, those rules alone, and problems of others are
@@ -102,7 +106,7 @@ pub(super) fn kinds(catalog: &Catalog) -> anyhow::Result<BTreeMap<String, Kind>>
 }
 
 /// Prints every problem; an error if one of them is an error.
-fn refuse<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>) -> anyhow::Result<()> {
+pub(super) fn refuse<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>) -> anyhow::Result<()> {
     let mut errors = 0;
     for diagnostic in diagnostics {
         terminal::say(&diagnostic.to_string());
@@ -128,13 +132,4 @@ pub(super) fn replay(
 pub(super) fn account(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let engine = compile(&Catalog::default(), &[], Severity::Informational)?;
     replay::run(engine, options, progress, &mut |_| Ok(()))
-}
-
-pub(super) fn hunt(
-    sql: &str,
-    catalog: &Catalog,
-    options: Options,
-    emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    hunt::run(sql, catalog, options, emit)
 }

@@ -5,6 +5,7 @@
 //! A closed pipe is success. One file per command; [`engine`] is the only one that calls the engine.
 
 mod args;
+mod ask;
 mod check;
 mod config;
 mod coverage;
@@ -21,6 +22,7 @@ mod replay;
 mod rules;
 mod run;
 mod service;
+mod shell;
 mod state;
 mod stats;
 mod summary;
@@ -76,9 +78,11 @@ enum Command {
     Run(run::Run),
     /// Run the detections over archived logs and print their alerts
     Replay(replay::Replay),
-    /// Run one SQL query over archived logs
+    /// Run a saved query or SQL over archived logs
     Hunt(hunt::Hunt),
-    /// Check detections and lists, and report every problem as path:line:col: message
+    /// Ask one query after another over archived logs
+    Shell(shell::ShellArgs),
+    /// Check detections, queries and lists, and report every problem as path:line:col: message
     Check(check::Check),
     /// Run the cases of the detections
     Test(test::Test),
@@ -107,6 +111,8 @@ enum Exit {
     Done,
     /// It found what it looks for as failure.
     Failed,
+    /// Somebody pressed Ctrl-C.
+    Stopped,
 }
 
 /// Runs the command line of this process.
@@ -130,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(&context),
         Command::Replay(command) => command.run(&context),
         Command::Hunt(command) => command.run(&context),
+        Command::Shell(command) => command.run(&context),
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
@@ -141,6 +148,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
+        // As a shell says of a command that an interrupt ended.
+        Ok(Exit::Stopped) => ExitCode::from(130),
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::say(&format!("aksentry: {error:#}"));
@@ -153,6 +162,12 @@ pub fn main() -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
 fn clock() -> crate::event::Clock {
     std::sync::Arc::new(|| Utc::now().timestamp_micros())
+}
+
+/// The wall clock, for a shell that stays open for days.
+#[expect(clippy::disallowed_methods, reason = "with main, the one place that reads the clock")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// Whether somebody stopped reading our output, as `head` does.

@@ -37,13 +37,6 @@ pub fn problem(error: &DataFusionError, sql: &str, select: (usize, usize), relat
     }
 }
 
-/// The same for a query that stands by itself: `line:column: message`.
-pub fn query_error(error: &DataFusionError, sql: &str) -> String {
-    let relations = [String::from("audit")];
-    let Problem { at: (line, column), message } = problem(error, sql, (1, 1), &relations);
-    format!("{line}:{column}: {message}")
-}
-
 fn unknown_column(field: &Column, valid: &[Column], sql: &str, at: (usize, usize)) -> String {
     let name = &field.name;
     let table = match &field.relation {

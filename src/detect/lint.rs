@@ -1,5 +1,6 @@
-//! What can be said of a rule's SQL from its text alone, each problem at its place: tables, functions
-//! and lists that do not exist, clocks, literals that do not fit the column they are compared with.
+//! What can be said of the SQL of a rule or query from its text alone, each problem at its place:
+//! tables, functions, lists and parameters that do not exist, clocks, literals that do not fit the
+//! column they are compared with.
 //!
 //! DataFusion would accept several of these (`verb = 1` is compared as text and never true) or report
 //! them without a position.
@@ -19,13 +20,22 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use crate::event::schema::{Column, Kind, TABLES};
-use crate::rules::{List, closest};
+use crate::rules::{List, Parameter, ParameterKind, closest};
 
 /// Functions that read a clock. A rule has none: the same text runs live, in replay and as a hunt.
 const CLOCKS: &[&str] =
     &["now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "today"];
 
+/// What the SQL is for: a rule names no time and no clock, a saved query its parameters and no clock.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    Rule,
+    Saved(&'a [Parameter]),
+    Hunt,
+}
+
 /// A problem at a line and column of the SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub at: (usize, usize),
     pub message: String,
@@ -40,6 +50,19 @@ pub struct Linted {
     pub uses_window_end: bool,
     /// Tables as the query calls them: by alias, else by name.
     pub relations: Vec<String>,
+    /// Parameters by name, each as often as it stands there.
+    pub placeholders: Vec<(String, (usize, usize))>,
+    /// Whether the outermost query has an `ORDER BY`.
+    pub ordered: bool,
+    /// Whether `EXPLAIN` stood before it.
+    pub explain: Option<Explain>,
+}
+
+/// `EXPLAIN`, with its two words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explain {
+    pub analyze: bool,
+    pub verbose: bool,
 }
 
 fn position(location: Location) -> (usize, usize) {
@@ -47,29 +70,55 @@ fn position(location: Location) -> (usize, usize) {
 }
 
 /// Parses one query and looks at its names and literals.
-pub fn lint(sql: &str, state: &SessionState, lists: &BTreeMap<String, Arc<List>>) -> Result<Linted, Problem> {
+pub fn lint(
+    sql: &str,
+    purpose: Purpose<'_>,
+    state: &SessionState,
+    lists: &BTreeMap<String, Arc<List>>,
+) -> Result<Linted, Problem> {
     let mut statements = Parser::new(&PostgreSqlDialect {})
         .try_with_sql(sql)
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| syntax_problem(&error.to_string()))?;
     if statements.len() > 1 {
         let at = position(statements[1].span().start);
-        return Err(Problem { at, message: "more than one statement; a file holds one SELECT".into() });
+        let message = match purpose {
+            Purpose::Hunt => "more than one statement; run one SELECT after another",
+            _ => "more than one statement; a file holds one SELECT",
+        };
+        return Err(Problem { at, message: message.into() });
+    }
+    let mut explain = None;
+    if let Purpose::Hunt = purpose
+        && let Some(Statement::Explain { analyze, verbose, .. }) = statements.last()
+    {
+        explain = Some(Explain { analyze: *analyze, verbose: *verbose });
+        if let Some(Statement::Explain { statement, .. }) = statements.pop() {
+            statements.push(*statement);
+        }
     }
     let Some(statement) = statements.pop() else {
         return Err(Problem { at: (1, 1), message: "no SQL; write one SELECT".into() });
     };
-    let Statement::Query(_) = &statement else {
+    let Statement::Query(query) = &statement else {
         let at = position(statement.span().start);
         let word = statement.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
-        return Err(Problem { at, message: format!("{word} is not allowed; only SELECT is") });
+        let message = match purpose {
+            Purpose::Hunt => format!("{word} is not allowed: nothing is changed here; write a SELECT"),
+            _ => format!("{word} is not allowed; only SELECT is"),
+        };
+        return Err(Problem { at, message });
     };
+    let ordered = query.order_by.is_some();
     let mut names = Names::default();
     let _ = statement.visit(&mut names);
-    let mut linter = Linter { state, lists, names, problems: Vec::new(), uses_window_end: false };
+    let (problems, placeholders) = (Vec::new(), Vec::new());
+    let mut linter = Linter { purpose, state, lists, names, problems, placeholders, uses_window_end: false };
     let _ = statement.visit(&mut linter);
-    let Linter { problems, uses_window_end, names: Names { select, relations, .. }, .. } = linter;
-    Ok(Linted { problems, select: select.unwrap_or((1, 1)), uses_window_end, relations, statement })
+    let Linter { problems, placeholders, uses_window_end, names, .. } = linter;
+    let Names { select, relations, .. } = names;
+    let select = select.unwrap_or((1, 1));
+    Ok(Linted { statement, problems, select, uses_window_end, relations, placeholders, ordered, explain })
 }
 
 /// Turns `... at Line: 3, Column: 5` into a place and the rest.
@@ -131,16 +180,44 @@ impl Visitor for Names {
 }
 
 struct Linter<'a> {
+    purpose: Purpose<'a>,
     state: &'a SessionState,
     lists: &'a BTreeMap<String, Arc<List>>,
     names: Names,
     problems: Vec<Problem>,
+    placeholders: Vec<(String, (usize, usize))>,
     uses_window_end: bool,
 }
 
 impl Linter<'_> {
     fn report(&mut self, location: Location, message: String) {
         self.problems.push(Problem { at: position(location), message });
+    }
+
+    /// The parameter of a placeholder such as `$name`, where parameters are declared.
+    fn parameter(&self, placeholder: &str) -> Option<&Parameter> {
+        let Purpose::Saved(parameters) = self.purpose else { return None };
+        let name = placeholder.strip_prefix('$')?;
+        parameters.iter().find(|parameter| parameter.name == name)
+    }
+
+    fn placeholder(&mut self, placeholder: &str, span: Location) {
+        let name = placeholder.strip_prefix('$').unwrap_or_default();
+        self.placeholders.push((name.to_string(), position(span)));
+        let named = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        match self.purpose {
+            Purpose::Rule => self.report(span, "a rule has no parameters; write the value".into()),
+            _ if !named => {
+                let message = format!("\"{placeholder}\" is no parameter; write a name such as $identity");
+                self.report(span, message);
+            }
+            Purpose::Saved(parameters) if self.parameter(placeholder).is_none() => {
+                let hint = suggestion(name, parameters.iter().map(|parameter| &parameter.name));
+                let hint = if hint.is_empty() { "; add it to [params]".into() } else { hint };
+                self.report(span, format!("no parameter \"{name}\"{hint}"));
+            }
+            _ => {}
+        }
     }
 
     fn known_functions(&self) -> impl Iterator<Item = String> {
@@ -156,13 +233,12 @@ impl Linter<'_> {
     fn function(&mut self, name: &ObjectName, args: &FunctionArguments) {
         let Some(ident) = name.0.last().and_then(|part| part.as_ident()) else { return };
         let lower = ident.value.to_lowercase();
-        if CLOCKS.contains(&lower.as_str()) {
-            self.report(
-                ident.span.start,
-                format!(
-                    "{lower} reads a clock; a rule has none: give it a `window`, the command gives the range"
-                ),
-            );
+        if CLOCKS.contains(&lower.as_str()) && !matches!(self.purpose, Purpose::Hunt) {
+            let advice = match self.purpose {
+                Purpose::Rule => "a rule has none: give it a `window`, the command gives the range",
+                _ => "a query has none: the command gives the range, a parameter any other time",
+            };
+            self.report(ident.span.start, format!("{lower} reads a clock; {advice}"));
         } else if lower == "window_end" {
             self.uses_window_end = true;
         } else if lower == "listed" {
@@ -193,7 +269,7 @@ impl Linter<'_> {
     fn comparison(&mut self, left: &Expr, right: &Expr) {
         for (side, other) in [(left, right), (right, left)] {
             let Some(column) = column_of(side) else { continue };
-            if column.kind == Kind::Time && is_constant(other) {
+            if column.kind == Kind::Time && matches!(self.purpose, Purpose::Rule) && is_constant(other) {
                 self.report(
                     other.span().start,
                     format!("\"{}\" is compared with a fixed time; a rule names no time, the command gives the range", column.name),
@@ -222,6 +298,15 @@ impl Linter<'_> {
             | (Value::SingleQuotedString(_), Kind::TextList) => {
                 format!("\"{name}\" is a list of texts; write array_has({name}, …)")
             }
+            (Value::Placeholder(placeholder), kind) => match self.parameter(placeholder) {
+                Some(parameter) if !fits(parameter.kind, kind) => format!(
+                    "parameter \"{}\" is of type {}, and \"{name}\" is a {} column",
+                    parameter.name,
+                    parameter.kind.name(),
+                    kind.name()
+                ),
+                _ => return,
+            },
             (Value::Boolean(boolean), Kind::Text | Kind::Json | Kind::Int) => {
                 format!("{boolean} is a boolean, and \"{name}\" is a {} column", column.kind.name())
             }
@@ -256,6 +341,9 @@ impl Visitor for Linter<'_> {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(text), span }) => {
+                self.placeholder(text, span.start);
+            }
             Expr::Function(function) => self.function(&function.name, &function.args),
             Expr::BinaryOp { left, op, right } if is_comparison(op) => self.comparison(left, right),
             Expr::InList { expr, list, .. } => list.iter().for_each(|item| self.comparison(expr, item)),
@@ -281,6 +369,18 @@ pub fn suggestion(name: &str, candidates: impl IntoIterator<Item = impl AsRef<st
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+/// Whether a parameter can be compared with a column. Text is compared with texts of any sort.
+fn fits(parameter: ParameterKind, column: Kind) -> bool {
+    use ParameterKind as P;
+    match column {
+        Kind::Text | Kind::Json => matches!(parameter, P::String | P::Cidr),
+        Kind::Int => parameter == P::Int,
+        Kind::Bool => parameter == P::Bool,
+        Kind::Time => parameter == P::Time,
+        Kind::TextList => parameter == P::Strings,
+    }
 }
 
 fn literal(expr: &Expr) -> Option<&ValueWithSpan> {

@@ -31,6 +31,7 @@ pub use advance::Watermarks;
 pub use codec::SavedError;
 pub use collector::Emission;
 pub use engine::{Engine, EngineConfig, Failure, Scope, Usage};
-pub use explain::query_error;
+pub use explain::problem;
+pub use lint::{Explain, Linted, Problem, Purpose, lint, suggestion};
 pub use matcher::{Matcher, Matches};
 pub use saved::{Absorbed, Restored};

@@ -20,7 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement;
 
 use super::explain;
-use super::lint::{self, Problem, suggestion};
+use super::lint::{self, Problem, Purpose, suggestion};
 use super::monotone;
 use super::session::{self, WindowEnd};
 use super::table::{PlannedScan, RuleTable, ScanLog};
@@ -82,7 +82,7 @@ impl Planner {
     pub fn plan(&self, rule: &Detection) -> Result<Planned, Vec<Diagnostic>> {
         let at = |problem: Problem| Diagnostic::error(&rule.path, problem.at, problem.message);
         let state = &self.state;
-        let linted = lint::lint(&rule.sql, state, &self.lists).map_err(|mut problem| {
+        let linted = lint::lint(&rule.sql, Purpose::Rule, state, &self.lists).map_err(|mut problem| {
             // Not every statement knows where it stands.
             if problem.at == (1, 1) {
                 problem.at = rule.position("sql");

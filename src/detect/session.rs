@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use datafusion::error::Result;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::functions;
@@ -17,20 +18,51 @@ pub type Lists = Arc<BTreeMap<String, Arc<List>>>;
 /// The time `window_end()` gives, microseconds since the epoch.
 pub type WindowEnd = Arc<AtomicI64>;
 
-/// A session without tables. One partition: rules are small and run beside each other, and row order
-/// then means something to functions that depend on it.
+/// A session without tables, for rules. One partition: rules are small and run beside each other, and
+/// row order then means something to functions that depend on it.
 ///
 /// What a query may hold while it runs is bounded by `memory` bytes: sorts and aggregates go to disk
 /// beyond it, joins fail.
 pub fn new(lists: Lists, window_end: WindowEnd, memory: usize) -> Result<SessionContext> {
-    let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    // Filters a join makes up while it runs have no place in a plan that is run again and again.
+    config.options_mut().set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
+    let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory, 1.0).build_arc()?;
+    build(config, runtime, lists, window_end)
+}
+
+/// What one merge of spilled rows keeps for itself at most, so that a small limit leaves room for the rest.
+const MERGE_MEMORY: usize = 10 << 20;
+
+/// A session without tables, for one query at a time that may use the whole machine: `threads`
+/// partitions share `memory` bytes, and whatever sorts or groups gets an equal part of it before it
+/// goes to disk.
+pub fn for_hunts(
+    lists: Lists,
+    window_end: WindowEnd,
+    memory: usize,
+    threads: usize,
+) -> Result<SessionContext> {
+    let mut config = SessionConfig::new().with_target_partitions(threads.max(1));
+    let options = config.options_mut();
+    options.execution.sort_spill_reservation_bytes = (memory / 16 / threads.max(1)).min(MERGE_MEMORY);
+    options.execution.time_zone = Some("+00:00".into());
+    let pool = Arc::new(FairSpillPool::new(memory));
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+    build(config, runtime, lists, window_end)
+}
+
+fn build(
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    lists: Lists,
+    window_end: WindowEnd,
+) -> Result<SessionContext> {
+    let mut config = config.with_information_schema(false);
     let options = config.options_mut();
     // Under the generic dialect a column named `cluster` is a syntax error behind a comma.
     options.set("datafusion.sql_parser.dialect", "postgresql")?;
     options.set("datafusion.sql_parser.collect_spans", "true")?;
-    // Filters a join makes up while it runs have no place in a plan that is run again and again.
-    options.set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
-    let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory, 1.0).build_arc()?;
     let mut context = SessionContext::new_with_config_rt(config, runtime);
     datafusion_functions_json::register_all(&mut context)?;
     for function in functions::all(lists, window_end) {

@@ -1,9 +1,8 @@
-//! Wiring of the stages: files or messages through decode and dedup into the engine or a query.
+//! Wiring of the stages: files or messages through decode and dedup into the engine.
 
 pub mod cases;
-pub mod hunt;
 pub mod live;
 pub mod replay;
-mod stages;
+pub mod stages;
 
 pub use stages::{Progress, Range};

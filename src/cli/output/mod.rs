@@ -6,6 +6,7 @@
 mod alerts;
 mod csv;
 mod rows;
+mod sink;
 mod table;
 
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ use crate::alert::Object;
 
 pub(super) use alerts::Alerts;
 pub(super) use rows::Rows;
+pub(super) use sink::{RowFile, RowSink, Shown};
 pub(super) use table::{Cell, Column, Table};
 
 /// Form of the data on standard output.

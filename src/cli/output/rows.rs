@@ -57,7 +57,7 @@ impl<W: Write> Rows<W> {
 }
 
 /// Column names as keys of one object: a name that comes again gets a number.
-fn distinct(schema: &SchemaRef) -> Vec<String> {
+pub(super) fn distinct(schema: &SchemaRef) -> Vec<String> {
     let mut taken = HashSet::new();
     let mut names = Vec::new();
     for field in schema.fields() {
