@@ -22,7 +22,7 @@ SELECT
     count(DISTINCT username) AS identities,
     array_to_string(array_sort(array_agg(DISTINCT username)), ', ') AS who,
     count(DISTINCT audit_id) AS requests,
-    array_to_string(array_sort(array_agg(DISTINCT concat_ws(' ', verb, concat_ws('/', resource, subresource)))), ', ') AS what,
+    array_to_string(array_sort(array_agg(DISTINCT trim(concat_ws(' ', verb, concat_ws('/', resource, subresource))))), ', ') AS what,
     min(time) AS first_seen,
     max(time) AS last_seen
 FROM audit

@@ -27,7 +27,7 @@ SELECT
     regexp_match(decision_reason, 'Role Assignment (\S+)')[1] AS assignment,
     regexp_match(decision_reason, ' of Role (.+) to user')[1] AS role,
     count(DISTINCT audit_id) AS requests,
-    array_to_string(array_sort(array_agg(DISTINCT concat_ws(' ', verb, concat_ws('/', resource, subresource)))), ', ') AS what,
+    array_to_string(array_sort(array_agg(DISTINCT trim(concat_ws(' ', verb, concat_ws('/', resource, subresource))))), ', ') AS what,
     min(time) AS first_seen,
     max(time) AS last_seen
 FROM audit

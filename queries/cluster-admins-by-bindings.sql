@@ -118,7 +118,10 @@ WHERE b.role = 'cluster-admin' OR w.role IS NOT NULL
 UNION ALL
 SELECT
     u.cluster,
-    u.part[4] AS subject,
+    CASE
+        WHEN u.part[4] LIKE 'ServiceAccount %' THEN regexp_replace(u.part[4], '^ServiceAccount "([^/]*)/([^"]*)"$', 'system:serviceaccount:\2:\1')
+        ELSE regexp_replace(u.part[4], '^\w+ "(.*)"$', '\1')
+    END AS subject,
     u.part[3] AS role,
     concat(lower(u.part[1]), 's ', u.part[2]) AS binding,
     'reason of an allowed request' AS known_from,

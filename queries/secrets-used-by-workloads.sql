@@ -13,8 +13,8 @@
 -- """
 -- ///
 
-WITH written AS (
-    SELECT time, cluster, namespace, resource, name, username, principal_class, pod_spec(object) AS spec
+WITH named AS (
+    SELECT time, cluster, namespace, resource, name, username, unnest(pod_secrets(object)) AS secret
     FROM audit
     WHERE
         resource IN (
@@ -26,19 +26,6 @@ WITH written AS (
         AND status_code BETWEEN 200 AND 299
         AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
         AND NOT (resource IN ('pods', 'replicasets', 'jobs') AND listed('workload_controllers', username))
-),
-
-named AS (
-    SELECT
-        *,
-        unnest(
-            array_concat(
-                regexp_extract_all(spec, '"secretKeyRef":\{[^{}]*"name":"([^"]+)"'),
-                regexp_extract_all(spec, '"secretRef":\{[^{}]*"name":"([^"]+)"'),
-                regexp_extract_all(spec, '"secretName":"([^"]+)"')
-            )
-        ) AS secret
-    FROM written
 )
 
 SELECT
@@ -47,7 +34,9 @@ SELECT
     secret,
     resource,
     name,
-    min(time) AS first_seen
+    array_to_string(array_sort(array_agg(DISTINCT username)), ', ') AS written_by,
+    min(time) AS first_seen,
+    max(time) AS last_seen
 FROM named
 GROUP BY cluster, namespace, secret, resource, name
-ORDER BY cluster, namespace, secret
+ORDER BY cluster, namespace, secret, resource, name

@@ -468,4 +468,15 @@ mod tests {
         assert_eq!(account(r#"{"containers":[]}"#).as_deref(), Some("default"));
         assert_eq!(account(r#"{"hostNetwork":true}"#), None);
     }
+
+    #[test]
+    fn the_secrets_of_a_pod() {
+        let body = r#"{"spec":{"imagePullSecrets":[{"name":"pull"}],
+            "volumes":[{"secret":{"secretName":"tls"}},{"emptyDir":{}},{"projected":{"sources":[{"secret":{"name":"p"}},{"configMap":{"name":"no"}}]}}],
+            "initContainers":[{"envFrom":[{"secretRef":{"name":"all"}},{"configMapRef":{"name":"no"}}]}],
+            "containers":[{"env":[{"name":"A","value":"secret"},{"name":"B","valueFrom":{"secretKeyRef":{"name":"tls","key":"no"}}}]}]}}"#;
+        assert_eq!(PodSpec::of(body).map(PodSpec::secrets), Some(["all", "p", "pull", "tls"].map(Cow::from).into()));
+        let without = r#"{"spec":{"containers":[{"name":"a"}]}}"#;
+        assert_eq!(PodSpec::of(without).map(PodSpec::secrets), Some(Vec::new()));
+    }
 }
