@@ -10,7 +10,7 @@
 -- uploaded. An hour without rows between hours with rows is a gap; a cluster that
 -- goes silent while others go on lost its diagnostic setting, or somebody removed
 -- it. silent_minutes counts to the end of the last hour that any cluster has. Cut
--- records hide bodies: ask audit-record-truncated who made them. Events lost
+-- records hide bodies: cut-records says who made them. Events lost
 -- before they reached the hub leave no trace but a silence.
 -- """
 -- ///
@@ -39,13 +39,13 @@ gaps AS (
     SELECT
         cluster,
         date_trunc('hour', time) AS hour,
-        time - lag(time, 1, date_trunc('hour', time)) OVER (
-            PARTITION BY cluster, date_trunc('hour', time)
-            ORDER BY time
+        time - coalesce(
+            lag(time) OVER (PARTITION BY cluster, date_trunc('hour', time) ORDER BY time),
+            date_trunc('hour', time)
         ) AS before,
-        lead(time, 1, date_trunc('hour', time) + INTERVAL '1 hour') OVER (
-            PARTITION BY cluster, date_trunc('hour', time)
-            ORDER BY time
+        coalesce(
+            lead(time) OVER (PARTITION BY cluster, date_trunc('hour', time) ORDER BY time),
+            date_trunc('hour', time) + INTERVAL '1 hour'
         ) - time AS after
     FROM rows_seen
     WHERE time IS NOT NULL

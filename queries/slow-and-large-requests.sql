@@ -14,7 +14,7 @@
 -- """
 --
 -- [params]
--- least_ms = { type = "int", description = "Kinds of request whose slowest took less are left out, unless a body was skipped", default = 0 }
+-- least_ms = { type = "int", description = "Kinds of request whose slowest took less are left out, unless a body was skipped", default = 1000 }
 -- ///
 
 SELECT
