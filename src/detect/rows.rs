@@ -4,12 +4,12 @@
 //! Kept rows are compacted: their text no longer points into the batch's block, so one row never
 //! pins a block.
 
-use crate::event::Table;
+use crate::event::{Table, compact};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringViewArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    UInt32Array, UInt64Array,
 };
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
@@ -176,20 +176,5 @@ impl Rows {
     pub fn compacted(&self) -> Result<Rows, ArrowError> {
         let columns = self.batch.columns().iter().map(compact).collect();
         Ok(Rows { batch: RecordBatch::try_new(self.batch.schema(), columns)? })
-    }
-}
-
-/// Copies what the array refers to, so that it holds on to no shared buffer.
-fn compact(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
-        DataType::List(field) if field.data_type() == &DataType::Utf8View => {
-            let list: &ListArray = array.as_list();
-            let values = compact(list.values());
-            let made =
-                ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned());
-            made.map_or_else(|_| array.clone(), |list| Arc::new(list))
-        }
-        _ => array.clone(),
     }
 }

@@ -33,8 +33,12 @@ pub fn new(lists: Lists, window_end: WindowEnd, memory: usize) -> Result<Session
 
 /// What one merge of spilled rows keeps for itself at most, so that a small limit leaves room for the rest.
 const MERGE_MEMORY: usize = 10 << 20;
+/// A partition with less than this goes to disk before it has done anything.
+const PARTITION_MEMORY: usize = 64 << 20;
+/// Rows handed on at a time for each megabyte there is: whoever sorts holds some batches at least.
+const ROWS_PER_MEGABYTE: usize = 64;
 
-/// A session without tables, for one query at a time that may use the whole machine: `threads`
+/// A session without tables, for one query at a time that may use the whole machine: up to `threads`
 /// partitions share `memory` bytes, and whatever sorts or groups gets an equal part of it before it
 /// goes to disk.
 pub fn for_hunts(
@@ -43,9 +47,11 @@ pub fn for_hunts(
     memory: usize,
     threads: usize,
 ) -> Result<SessionContext> {
-    let mut config = SessionConfig::new().with_target_partitions(threads.max(1));
+    let partitions = threads.min(memory / PARTITION_MEMORY).max(1);
+    let rows = ((memory >> 20) * ROWS_PER_MEGABYTE).clamp(128, 8192);
+    let mut config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(rows);
     let options = config.options_mut();
-    options.execution.sort_spill_reservation_bytes = (memory / 16 / threads.max(1)).min(MERGE_MEMORY);
+    options.execution.sort_spill_reservation_bytes = (memory / 16 / partitions).min(MERGE_MEMORY);
     options.execution.time_zone = Some("+00:00".into());
     let pool = Arc::new(FairSpillPool::new(memory));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;

@@ -1,7 +1,11 @@
 //! Raw input and decoded rows. A [`RawBatch`] is what a source hands over, a [`Batch`] is the one
 //! seam of the program: two Arrow tables and the identity of each row.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::Buffer;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
@@ -36,4 +40,19 @@ pub struct Batch {
     pub control_plane_ids: RowIds,
     /// The block the string columns point into; the decoder takes it back to reuse its pages.
     pub block: Buffer,
+}
+
+/// Copies what a column refers to, so that it holds on to no shared buffer such as a batch's block.
+pub fn compact(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::List(field) if field.data_type() == &DataType::Utf8View => {
+            let list: &ListArray = column.as_list();
+            let values = compact(list.values());
+            let made =
+                ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned());
+            made.map_or_else(|_| column.clone(), |list| Arc::new(list))
+        }
+        _ => column.clone(),
+    }
 }

@@ -13,7 +13,7 @@ pub mod schema;
 mod table;
 pub mod value;
 
-pub use batch::{Batch, RawBatch, RowIds, cluster_name};
+pub use batch::{Batch, RawBatch, RowIds, cluster_name, compact};
 pub use counts::{Counts, Reject, RejectReason};
 pub use position::{Partition, Position, Span};
 pub use table::Table;

@@ -8,16 +8,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatchOptions};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
-use crate::event::{Batch, Counts, Table};
+use crate::event::{Batch, Counts, Table, compact};
 use crate::pipeline::replay::Options;
 use crate::pipeline::stages::{self, Progress};
 use crate::source::files::FileStatus;
@@ -104,10 +107,12 @@ impl Files {
         }
     }
 
-    /// Decodes everything and sends the rows of one table; ends early when nobody takes them.
+    /// Decodes everything and sends the rows of one table with some of its columns; ends early when
+    /// nobody takes them.
     fn decode(
         &self,
         table: Table,
+        projection: &[usize],
         closed: &dyn Fn() -> bool,
         send: &mut dyn FnMut(RecordBatch) -> bool,
     ) -> anyhow::Result<()> {
@@ -124,7 +129,7 @@ impl Files {
                 (batch.audit.clone(), batch.control_plane.clone(), bytes)
             });
             let in_range = batch.audit.num_rows() + batch.control_plane.num_rows();
-            (table.rows(batch).0.clone(), in_range, other)
+            (narrow(table.rows(batch).0, projection, batch.block.len()), in_range, other)
         };
         let (mut counts, mut in_range) = (Counts::default(), 0);
         stages::run(
@@ -151,6 +156,7 @@ impl Files {
                         *lock(&self.kept) = Kept::TooMuch;
                     }
                 }
+                let rows = rows?;
                 anyhow::ensure!(rows.num_rows() == 0 || send(rows), "the rows are not wanted any more");
                 Ok(())
             },
@@ -189,34 +195,92 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One table of the files, decoded anew for each execution.
+/// The columns asked for. Few of them are copied: they must not keep all text of their batch alive.
+fn narrow(
+    rows: &RecordBatch,
+    projection: &[usize],
+    block: usize,
+) -> std::result::Result<RecordBatch, ArrowError> {
+    let rows = rows.project(projection)?;
+    let used: usize = rows.columns().iter().map(text_bytes).sum();
+    if used >= block / 2 {
+        return Ok(rows);
+    }
+    let columns = rows.columns().iter().map(compact).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(rows.schema(), columns, &options)
+}
+
+/// Bytes of a block that a column refers to.
+fn text_bytes(column: &ArrayRef) -> usize {
+    match column.data_type() {
+        DataType::Utf8View => column.as_string_view().total_buffer_bytes_used(),
+        DataType::List(_) => text_bytes(column.as_list::<i32>().values()),
+        _ => 0,
+    }
+}
+
+/// One table of the files.
 #[derive(Debug)]
 pub(super) struct FileTable {
     pub table: Table,
-    pub schema: SchemaRef,
     pub files: Arc<Files>,
 }
 
-impl PartitionStream for FileTable {
+#[async_trait::async_trait]
+impl TableProvider for FileTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all = self.table.schema();
+        let projection = projection.cloned().unwrap_or_else(|| (0..all.fields().len()).collect());
+        let schema = Arc::new(all.project(&projection)?);
+        let (table, files) = (self.table, self.files.clone());
+        let scan = Arc::new(Scan { table, projection, schema: schema.clone(), files });
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![scan], None, Vec::new(), false, limit)?))
+    }
+}
+
+/// Some columns of a table, decoded anew for each execution.
+#[derive(Debug)]
+struct Scan {
+    table: Table,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    files: Arc<Files>,
+}
+
+impl PartitionStream for Scan {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         if let Some(batches) = self.files.kept(self.table) {
-            return match MemoryStream::try_new(batches, self.schema.clone(), None) {
-                Ok(stream) => Box::pin(stream),
-                Err(error) => {
-                    let failed = futures::stream::once(async move { Err(error) });
-                    Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), failed))
-                }
-            };
+            let projection = self.projection.clone();
+            let rows = batches.into_iter().map(move |batch| Ok(batch.project(&projection)?));
+            let rows = futures::stream::iter(rows);
+            return Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows));
         }
         let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
         let (sender, table, files) = (stream.tx(), self.table, self.files.clone());
+        let projection = self.projection.clone();
         stream.spawn_blocking(move || {
             let closed = || sender.is_closed();
-            let decoded = files.decode(table, &closed, &mut |rows| sender.blocking_send(Ok(rows)).is_ok());
+            let decoded =
+                files.decode(table, &projection, &closed, &mut |rows| sender.blocking_send(Ok(rows)).is_ok());
             // A query that has seen enough closes the stream; that is no failure.
             if let Err(error) = decoded
                 && !sender.is_closed()

@@ -12,7 +12,6 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
@@ -73,10 +72,8 @@ impl Session {
         let context = session::for_hunts(Arc::new(lists.clone()), until, limits.memory, threads);
         let context = context.map_err(unopened)?;
         for table in Table::ALL {
-            let schema = table.schema();
-            let rows = FileTable { table, schema: schema.clone(), files: files.clone() };
-            let provider = StreamingTable::try_new(schema, vec![Arc::new(rows)]).map_err(unopened)?;
-            context.register_table(table.name(), Arc::new(provider)).map_err(unopened)?;
+            let provider = Arc::new(FileTable { table, files: files.clone() });
+            context.register_table(table.name(), provider).map_err(unopened)?;
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))

@@ -3,7 +3,9 @@
 mod commands;
 mod config;
 mod hostile;
+mod hunt;
 mod input;
+mod shell;
 mod state;
 mod usage;
 

@@ -67,11 +67,6 @@ impl Lines {
         self.take()
     }
 
-    /// Forgets what was begun.
-    pub fn clear(&mut self) {
-        (self.state, self.text) = (State::Plain, String::new());
-    }
-
     /// Whether nothing was begun.
     pub fn is_blank(&self) -> bool {
         self.state == State::Plain && self.text.trim().is_empty()
