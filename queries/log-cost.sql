@@ -8,7 +8,7 @@
 -- Rows and bytes by category, kind of request and program, largest first: what to
 -- leave out of the diagnostic setting, or which controller to calm. Bytes are an
 -- estimate of the record as it was sent (the length of its columns and 1,400 bytes
--- of envelope and names a row of audit, 500 a row of the control plane); use them
+-- of envelope and names a row of audit, 540 a row of the control plane); use them
 -- for proportions, not for the bill. Each event counts once, though kube-audit and
 -- kube-audit-admin together send and bill writes twice.
 -- """
@@ -37,7 +37,7 @@ WITH sizes AS (
         CAST(NULL AS TEXT) AS verb,
         CAST(NULL AS TEXT) AS resource,
         component AS agent,
-        500 + coalesce(octet_length(raw), 0) AS bytes
+        540 + coalesce(octet_length(raw), 0) AS bytes
     FROM control_plane
 )
 

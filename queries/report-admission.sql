@@ -16,10 +16,15 @@
 -- """
 -- ///
 
+-- The clusters as items of one list: of a DISTINCT that is joined and grouped, DataFusion 55 believes
+-- that it determines the other columns, and drops them from the ORDER BY.
 WITH clusters AS (
-    SELECT cluster FROM audit
-    UNION
-    SELECT cluster FROM control_plane
+    SELECT unnest(array_agg(DISTINCT cluster)) AS cluster
+    FROM (
+        SELECT cluster FROM audit
+        UNION ALL
+        SELECT cluster FROM control_plane
+    ) AS seen
 ),
 
 controls AS (

@@ -11,6 +11,7 @@ mod eventhubs;
 mod layers;
 mod live;
 mod pack;
+mod queries;
 mod replay;
 mod sinks;
 mod state;

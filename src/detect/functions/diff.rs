@@ -14,8 +14,8 @@ const MOST: usize = 100;
 /// Characters of a value that are shown.
 const LONGEST: usize = 200;
 /// What the API server changes at each write, so that it says nothing.
-const BOOKKEEPING: [&str; 3] =
-    ["metadata.managedFields", "metadata.resourceVersion", "metadata.generation"];
+const BOOKKEEPING: [&str; 4] =
+    ["metadata.managedFields", "metadata.resourceVersion", "metadata.generation", "metadata.uid"];
 
 struct Differences {
     found: Vec<String>,
@@ -140,7 +140,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[Definition {
         name: "json_diff",
         signature: "json_diff(old, new)",
         returns: "text[]",
-        doc: "what differs between two JSON objects, a line each: `+ path = new`, `- path = old`, `path = old -> new`; items of an array are told apart by their `name` where they have one. `metadata.managedFields`, `resourceVersion` and `generation` are left out, null counts as absent, values are shortened to 200 characters, 100 differences are told",
+        doc: "what differs between two JSON objects, a line each: `+ path = new`, `- path = old`, `path = old -> new`; items of an array are told apart by their `name` where they have one. `metadata.managedFields`, `resourceVersion`, `generation` and `uid` are left out, null counts as absent, values are shortened to 200 characters, 100 differences are told",
     },
     parameters: &[Parameter::Text, Parameter::Text],
     returns: text_list,
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_left_out() {
-        let old = r#"{"metadata":{"name":"n","resourceVersion":"1","generation":1,"managedFields":[1],"x":null}}"#;
+        let old = r#"{"metadata":{"name":"n","uid":"a","resourceVersion":"1","generation":1,"managedFields":[1],"x":null}}"#;
         let new = r#"{ "metadata": {"resourceVersion":"2","name":"\u006e","generation":2} }"#;
         assert_eq!(diff(old, new), [""; 0]);
     }
