@@ -200,7 +200,10 @@ impl<'a> Header<'a> {
             let at = self.place(name.span());
             let name = name.get_ref().as_ref();
             let Some(parameter) = params.iter().find(|parameter| parameter.name == name) else {
-                self.problem(at, format!("example of \"{name}\", which is no parameter; declare it under params"));
+                self.problem(
+                    at,
+                    format!("example of \"{name}\", which is no parameter; declare it under params"),
+                );
                 continue;
             };
             match texts(parameter.kind, value.get_ref()) {

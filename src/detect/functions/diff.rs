@@ -47,7 +47,8 @@ impl Differences {
     fn values(&mut self, path: &str, old: Node, new: Node) {
         let both = |opening| old.raw().starts_with(opening) && new.raw().starts_with(opening);
         if both('{') {
-            let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (old.entries().collect(), new.entries().collect());
+            let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                (old.entries().collect(), new.entries().collect());
             self.keyed(&old, &new, |key| match path {
                 "" => key.to_string(),
                 _ => format!("{path}.{key}"),
@@ -187,7 +188,10 @@ mod tests {
         assert_eq!(diff(r#"{"r":[{"v":[1]},{"v":[2]}]}"#, r#"{"r":[{"v":[1]}]}"#), [r#"- r[1] = {"v":[2]}"#]);
         // Two of one name cannot be told apart by it.
         assert_eq!(
-            diff(r#"{"p":[{"name":"a","x":1},{"name":"a","x":2}]}"#, r#"{"p":[{"name":"a","x":1},{"name":"a","x":3}]}"#),
+            diff(
+                r#"{"p":[{"name":"a","x":1},{"name":"a","x":2}]}"#,
+                r#"{"p":[{"name":"a","x":1},{"name":"a","x":3}]}"#
+            ),
             ["p[1].x = 2 -> 3"]
         );
     }

@@ -97,7 +97,8 @@ impl<'a> PodSpec<'a> {
             volume.path(&["secret", "secretName"]).into_iter().chain(projected)
         });
         let environment = self.containers().flat_map(|(_, container)| {
-            let keys = list(container, "env").filter_map(|env| env.path(&["valueFrom", "secretKeyRef", "name"]));
+            let keys =
+                list(container, "env").filter_map(|env| env.path(&["valueFrom", "secretKeyRef", "name"]));
             keys.chain(list(container, "envFrom").filter_map(|from| from.path(&["secretRef", "name"])))
         });
         let pulling = list(self.0, "imagePullSecrets").filter_map(|secret| secret.get("name"));
@@ -475,7 +476,10 @@ mod tests {
             "volumes":[{"secret":{"secretName":"tls"}},{"emptyDir":{}},{"projected":{"sources":[{"secret":{"name":"p"}},{"configMap":{"name":"no"}}]}}],
             "initContainers":[{"envFrom":[{"secretRef":{"name":"all"}},{"configMapRef":{"name":"no"}}]}],
             "containers":[{"env":[{"name":"A","value":"secret"},{"name":"B","valueFrom":{"secretKeyRef":{"name":"tls","key":"no"}}}]}]}}"#;
-        assert_eq!(PodSpec::of(body).map(PodSpec::secrets), Some(["all", "p", "pull", "tls"].map(Cow::from).into()));
+        assert_eq!(
+            PodSpec::of(body).map(PodSpec::secrets),
+            Some(["all", "p", "pull", "tls"].map(Cow::from).into())
+        );
         let without = r#"{"spec":{"containers":[{"name":"a"}]}}"#;
         assert_eq!(PodSpec::of(without).map(PodSpec::secrets), Some(Vec::new()));
     }
