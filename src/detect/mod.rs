@@ -21,6 +21,7 @@ mod plan;
 mod rows;
 mod saved;
 pub mod session;
+mod slices;
 mod spill;
 mod state;
 pub mod table;

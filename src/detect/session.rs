@@ -7,9 +7,11 @@ use std::sync::atomic::AtomicI64;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::functions;
+use super::slices::OwnRows;
 use crate::rules::List;
 
 /// Lists by name, as `listed()` reads them.
@@ -55,7 +57,11 @@ pub fn for_hunts(
     options.execution.time_zone = Some("+00:00".into());
     let pool = Arc::new(FairSpillPool::new(memory));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
-    build(config, runtime, lists, window_end)
+    let context = build(config, runtime, lists, window_end)?;
+    let state = SessionStateBuilder::new_from_existing(context.state())
+        .with_physical_optimizer_rule(Arc::new(OwnRows))
+        .build();
+    Ok(SessionContext::new_with_state(state))
 }
 
 fn build(

@@ -118,6 +118,11 @@ impl<W: Write> Printer<W> {
         self.out.flush()
     }
 
+    /// Titles of the columns of a table that found no room.
+    pub fn hidden(&self) -> Vec<String> {
+        self.table.hidden().map(str::to_owned).collect()
+    }
+
     /// How many items were written.
     pub fn items(&self) -> u64 {
         self.items

@@ -6,10 +6,12 @@ use std::io::Write;
 use anyhow::Context as _;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use serde_json::Value;
 
 use super::{Cell, Column, Format, Printer, Table, text};
 use crate::alert::Object;
-use crate::cli::terminal::Style;
+use crate::cli::terminal::{Style, safe, say};
+use crate::event::cluster_name;
 use crate::event::value::to_json;
 
 /// Prints rows as their batches come; the first batch, even without rows, brings the columns.
@@ -42,7 +44,9 @@ impl<W: Write> Rows<W> {
         for row in 0..batch.num_rows() {
             let named = self.names.iter().zip(batch.columns());
             let item: Object = named.map(|(name, column)| (name.clone(), to_json(column, row))).collect();
-            let cells = || item.values().map(|value| Cell::new(text(value))).collect();
+            let fitted = self.style.width.is_some();
+            let cell = |(name, value): (&String, &Value)| Cell::new(shown(name, value, fitted));
+            let cells = || item.iter().map(cell).collect();
             printer.item(&item, cells).context("writing rows to standard output")?;
         }
         Ok(())
@@ -52,7 +56,27 @@ impl<W: Write> Rows<W> {
     pub fn finish(&mut self) -> anyhow::Result<u64> {
         let Some(printer) = &mut self.printer else { return Ok(0) };
         printer.finish().context("writing rows to standard output")?;
+        let hidden = printer.hidden();
+        if !hidden.is_empty() && self.format == Format::Table {
+            say(&safe(&format!(
+                "no room for {}; --wide, in the shell \\wide or \\x, shows all",
+                hidden.join(", ")
+            )));
+        }
         Ok(printer.items())
+    }
+}
+
+/// A value in a table. Where room is scarce a cluster has its name and a time its seconds, as alerts do.
+fn shown(name: &str, value: &Value, fitted: bool) -> String {
+    let text = text(value);
+    let is_time = |text: &str| text.len() >= 20 && text.ends_with('Z') && text.get(10..11) == Some("T");
+    if fitted && name == "cluster" {
+        cluster_name(&text).to_string()
+    } else if fitted && is_time(&text) && text.get(..19).is_some_and(|t| t.is_ascii()) {
+        text.get(..19).unwrap_or_default().replace('T', " ")
+    } else {
+        text
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cli::terminal::{Style, Tint, safe};
 
 /// Rows held back until the widths are settled.
 const BLOCK: usize = 1000;
-/// No column is made narrower than this, even if the table then does not fit.
+/// No column is made narrower than this; those on the right are left out if the table then does not fit.
 const NARROWEST: usize = 8;
 const GAP: &str = "  ";
 
@@ -63,6 +63,7 @@ pub(in crate::cli) struct Table {
     columns: Vec<Column>,
     style: Style,
     rows: Vec<Vec<Cell>>,
+    /// Of the columns that are shown: those that fit, from the left.
     widths: Vec<usize>,
 }
 
@@ -95,6 +96,12 @@ impl Table {
         Ok(())
     }
 
+    /// Titles of the columns that found no room.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        let shown = if self.widths.is_empty() { self.columns.len() } else { self.widths.len() };
+        self.columns.iter().skip(shown).map(|column| column.title.as_str())
+    }
+
     fn fit(&self, rows: &[Vec<Cell>]) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|c| c.title.width()).collect();
         for row in rows {
@@ -103,6 +110,7 @@ impl Table {
             }
         }
         let Some(room) = self.style.width else { return widths };
+        let whole = room;
         let room = room.saturating_sub(GAP.len() * self.columns.len().saturating_sub(1));
         while widths.iter().sum::<usize>() > room {
             let columns = self.columns.iter().zip(&mut widths);
@@ -119,11 +127,18 @@ impl Table {
                 None => break,
             }
         }
+        let mut used = 0;
+        let fits = widths.iter().take_while(|width| {
+            used += **width + GAP.len();
+            used <= whole + GAP.len()
+        });
+        let shown = fits.count().max(1);
+        widths.truncate(shown);
         widths
     }
 
     fn write(&self, row: Vec<Cell>, out: &mut impl Write) -> io::Result<()> {
-        let last = self.columns.len().saturating_sub(1);
+        let last = self.widths.len().saturating_sub(1);
         let cells: Vec<Vec<String>> = row
             .iter()
             .zip(self.columns.iter().zip(&self.widths))
@@ -228,6 +243,20 @@ mod tests {
             assert!(text.lines().all(|line| line.width() <= width), "{width}:\n{text}");
             assert!(text.contains("one line") || text.contains("line"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_named() {
+        let columns = (0..9).map(|n| Column::text(format!("column {n}"))).collect();
+        let mut table = Table::new(columns, Style { color: false, width: Some(30) });
+        let mut out = Vec::new();
+        table.row((0..9).map(|n| Cell::new(format!("a value {n}"))).collect(), &mut out).unwrap();
+        table.flush(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().all(|line| line.width() <= 30), "{text}");
+        let hidden: Vec<&str> = table.hidden().collect();
+        assert_eq!(hidden.first(), Some(&"column 3"), "{text}");
+        assert_eq!(hidden.len(), 6);
     }
 
     #[test]
