@@ -12,6 +12,7 @@ mod layers;
 mod live;
 mod pack;
 mod parquet;
+mod queries;
 mod replay;
 mod sinks;
 mod state;

@@ -30,7 +30,7 @@ pub(super) struct Bounds {
 }
 
 /// Less than this no query can do anything with.
-const LEAST_MEMORY: usize = 4 << 20;
+const LEAST_MEMORY: usize = 16 << 20;
 
 impl Bounds {
     /// `keep` bytes of decoded rows stay from one query to the next.

@@ -21,5 +21,5 @@ pub use diagnostic::{Diagnostic, Level, closest};
 pub use duration::{parse_duration, parse_time};
 pub use list::{Entry, List};
 pub use parameter::{Parameter, ParameterKind, ParameterValue};
-pub use query::{Queries, Query};
+pub use query::{Queries, Query, TOPICS};
 pub use summary::Summary;

@@ -308,22 +308,23 @@ fn crowd(place: &Place, events: u32) {
 #[test]
 fn beyond_its_memory_a_query_goes_to_disk_or_says_what_to_change() {
     let place = Place::new();
-    crowd(&place, 30_000);
+    crowd(&place, 40_000);
     let sql = "SELECT username, name, request_uri, audit_id, count(*) AS n FROM audit \
                GROUP BY username, name, request_uri, audit_id ORDER BY name DESC, username";
     let hunt = |sql: &str, memory: &str| {
         place.run_args(["hunt", "crowd.json", "-e", sql, "--memory", memory, "--threads", "2"])
     };
-    let small = hunt(sql, "6MB").code(0);
+    let small = hunt(sql, "16MB").code(0);
     assert!(small.out == hunt(sql, "1GB").code(0).out, "other rows with less memory");
-    assert_eq!(small.out.lines().count(), 30_000);
-    let plan = hunt(&format!("EXPLAIN ANALYZE {sql}"), "6MB").code(0).out;
+    assert_eq!(small.out.lines().count(), 40_000);
+    let plan = hunt(&format!("EXPLAIN ANALYZE {sql}"), "16MB").code(0).out;
     let spilled = plan
         .match_indices("spill_count=")
         .any(|(at, found)| plan[at + found.len()..].chars().next().is_some_and(|digit| digit != '0'));
     assert!(spilled, "{plan}");
-    let join = "SELECT count(*) FROM audit a JOIN audit b ON a.verb = b.verb AND a.request_uri < b.name";
-    hunt(join, "4MB").code(2).says("the query needs more than 4 MB of memory").says("--memory");
+    let side = "(SELECT verb, repeat(request_uri, 50) AS much FROM audit)";
+    let join = &format!("SELECT count(*) FROM {side} a JOIN {side} b ON a.verb = b.verb AND a.much < b.much");
+    hunt(join, "16MB").code(2).says("the query needs more than 16 MB of memory").says("--memory");
 }
 
 /// A query that goes on for much longer than a test.
