@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod hunt;
+pub mod lacks;
 pub mod live;
 mod parquet;
 pub mod replay;

@@ -5,11 +5,15 @@
 //! its content, never by its name. Nothing here decodes a record, and nothing fails the run: a file
 //! that cannot be read is a [`FileProblem`], and the next one is opened.
 
+mod avro;
+mod content;
 mod document;
 mod framing;
 mod inputs;
 mod live;
+mod log_analytics;
 mod order;
+mod parquet;
 mod reader;
 mod sniff;
 
@@ -25,6 +29,7 @@ use serde::{Serialize, Serializer};
 
 use crate::event::RawBatch;
 
+pub use log_analytics::audit_columns;
 pub use framing::{Framer, Sizes};
 pub use inputs::{InputError, InputFile, Inputs};
 pub use live::Files;
