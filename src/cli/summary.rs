@@ -83,7 +83,10 @@ fn input(outcome: &Outcome, lines: &mut Lines) {
     let broken = outcome.files.iter().filter(|f| broken(&f.status)).count();
     if broken > 0 {
         let files = plural(broken, "file");
-        lines.line("incomplete", format!("{files} could not be read to the end: what was not read is missing below"));
+        lines.line(
+            "incomplete",
+            format!("{files} could not be read to the end: what was not read is missing below"),
+        );
     }
     if outcome.counts.records == 0 {
         let found = if all == 0 { "no files were found" } else { "no records were found in them" };

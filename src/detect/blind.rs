@@ -52,7 +52,10 @@ fn sight(scan: &PlannedScan, columns: &[&str]) -> Sight {
     let schema = Arc::new(schema);
     let conjuncts = scan.filters.iter().flat_map(split_conjunction);
     // What cannot be folded is not known to be blind.
-    conjuncts.map(|conjunct| conjunct_sight(conjunct, columns, &schema).unwrap_or(Sight::Weaker)).min().unwrap_or(Sight::Full)
+    conjuncts
+        .map(|conjunct| conjunct_sight(conjunct, columns, &schema).unwrap_or(Sight::Weaker))
+        .min()
+        .unwrap_or(Sight::Full)
 }
 
 fn conjunct_sight(conjunct: &Expr, columns: &[&str], schema: &DFSchemaRef) -> Result<Sight> {
@@ -71,9 +74,7 @@ fn conjunct_sight(conjunct: &Expr, columns: &[&str], schema: &DFSchemaRef) -> Re
     }
     let context = SimplifyContext::builder().with_schema(schema.clone()).build();
     let folded = ExprSimplifier::new(context).simplify(emptied.data)?;
-    let never = matches!(
-        folded,
-        Expr::Literal(ScalarValue::Boolean(None | Some(false)) | ScalarValue::Null, _)
-    );
+    let never =
+        matches!(folded, Expr::Literal(ScalarValue::Boolean(None | Some(false)) | ScalarValue::Null, _));
     Ok(if never { Sight::Blind } else { Sight::Weaker })
 }

@@ -31,7 +31,11 @@ pub fn of(counts: &Counts, files: &[FileReport], cluster: Option<&str>) -> Vec<L
     let mut lacks = Vec::new();
     if counts.composed > 0 {
         let columns = ["impersonated_username", "impersonated_groups"];
-        lacks.push(lack("AKSAudit and AKSAuditAdmin have no column for who was impersonated", &columns, counts.composed));
+        lacks.push(lack(
+            "AKSAudit and AKSAuditAdmin have no column for who was impersonated",
+            &columns,
+            counts.composed,
+        ));
     }
     let events = counts.events + counts.duplicates;
     if counts.metadata > 0 && counts.metadata == events {

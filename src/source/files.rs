@@ -29,10 +29,10 @@ use serde::{Serialize, Serializer};
 
 use crate::event::RawBatch;
 
-pub use log_analytics::audit_columns;
 pub use framing::{Framer, Sizes};
 pub use inputs::{InputError, InputFile, Inputs};
 pub use live::Files;
+pub use log_analytics::audit_columns;
 pub use reader::{FileReader, Reader};
 
 /// What became of a file. Shown in the summary and in `--stats`.

@@ -46,7 +46,10 @@ fn a_broken_block_of_avro_costs_itself() {
 
         let (stats, _) = replay(&whole[..marks[4] + 100]);
         let (text, records) = status(&stats);
-        assert!(text.starts_with("incomplete: Avro block 5 at byte ") && text.ends_with(": cut short"), "{text}");
+        assert!(
+            text.starts_with("incomplete: Avro block 5 at byte ") && text.ends_with(": cut short"),
+            "{text}"
+        );
         assert!(records > all / 3 && records < all, "{codec}: {records} of {all}");
     }
 }
@@ -74,11 +77,15 @@ fn an_empty_capture_file_is_in_order() {
 
 #[test]
 fn avro_that_is_no_capture_names_its_fields() {
-    let file = write::capture(&[], "null");
-    let text = String::from_utf8(file).unwrap().replace("\"Body\"", "\"Bode\"");
-    let (stats, _) = replay(text.as_bytes());
+    let mut file = write::capture(&[], "null");
+    let name = memchr::memmem::find(&file, b"\"Body\"").unwrap();
+    file[name + 4] = b'e';
+    let (stats, _) = replay(&file);
     let (text, _) = status(&stats);
-    assert!(text.starts_with("not a log: Avro, a table without the columns of an audit log; it has Seq"), "{text}");
+    assert!(
+        text.starts_with("not a log: Avro, a table without the columns of an audit log; it has Seq"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -152,5 +159,8 @@ fn a_column_that_was_cut_keeps_what_came_before_it() {
     let found: Value = serde_json::from_str(run.out.trim()).unwrap();
     let event = record.unwrap().event.as_ref().unwrap();
     assert_eq!((&found["audit_id"], &found["verb"]), (&event["auditID"], &json!("create")));
-    assert!(found["time"].is_string() && found["request_object"].to_string().contains("apiVersion"), "{found}");
+    assert!(
+        found["time"].is_string() && found["request_object"].to_string().contains("apiVersion"),
+        "{found}"
+    );
 }

@@ -169,7 +169,8 @@ pub fn portal_csv(rows: &[Row]) -> Vec<u8> {
     let names = columns(rows);
     let is_time = |name: &str| name == "TimeGenerated" || name.ends_with("ReceivedTime");
     let mut file = csv::WriterBuilder::new().from_writer(b"\xef\xbb\xbf".to_vec());
-    let header = names.iter().map(|name| if is_time(name) { format!("{name} [UTC]") } else { (*name).into() });
+    let header =
+        names.iter().map(|name| if is_time(name) { format!("{name} [UTC]") } else { (*name).into() });
     file.write_record(header).unwrap();
     for row in rows {
         let field = |name: &&'static str| {
@@ -195,7 +196,8 @@ pub fn parquet(rows: &[Row]) -> Vec<u8> {
         let column = |name: &&str| -> ArrayRef {
             Arc::new(rows.iter().map(|row| shown(cell(row, name))).collect::<StringArray>())
         };
-        file.write(&RecordBatch::try_new(schema.clone(), names.iter().map(column).collect()).unwrap()).unwrap();
+        file.write(&RecordBatch::try_new(schema.clone(), names.iter().map(column).collect()).unwrap())
+            .unwrap();
     }
     file.into_inner().unwrap()
 }

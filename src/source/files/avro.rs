@@ -100,7 +100,8 @@ impl Capture {
                 _ => return Err(unreadable(capture.fault.as_deref().unwrap_or("cut short"))),
             }
         };
-        let entry = |name: &[u8]| entries.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
+        let entry =
+            |name: &[u8]| entries.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
         let schema = entry(b"avro.schema").unwrap_or_default();
         let (names, body) = fields(schema).ok_or_else(|| unreadable("no schema of a record"))?;
         let other = || FileStatus::NotALog(Some(format!("Avro, {}", log_analytics::unknown(&names))));

@@ -23,9 +23,9 @@ use parquet::arrow::arrow_reader::{
 use super::log_analytics::{Cell, Header, unknown};
 use super::reader::Bodies;
 use super::{FileStatus, Sizes};
+use crate::event::RawBatch;
 use crate::event::schema::{self, Column};
 use crate::event::value::to_json;
-use crate::event::RawBatch;
 
 /// Rows decoded at once, whatever their size is said to be.
 const ROWS: usize = 1024;
@@ -107,7 +107,8 @@ impl Rows {
         self.open = None;
         self.broken += 1;
         let group = self.group.saturating_sub(1);
-        let at = self.about.metadata().row_groups().get(group).and_then(|g| g.file_offset().or(first_byte(g)));
+        let at =
+            self.about.metadata().row_groups().get(group).and_then(|g| g.file_offset().or(first_byte(g)));
         let at = at.map(|at| format!(" at byte {at}")).unwrap_or_default();
         self.fault.get_or_insert_with(|| format!("Parquet row group {}{at}: {reason}", group + 1));
     }

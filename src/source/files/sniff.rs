@@ -70,6 +70,12 @@ pub(super) fn form(head: &[u8]) -> Form {
     Form::NotALog(Some(known.to_owned()))
 }
 
+/// Whether a file that begins so may be read on from where it ended before.
+pub(super) fn grows_by_lines(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    packing(head) == Packing::Plain && matches!(form(text), Form::Text | Form::NotALog(_))
+}
+
 /// Whether some line begins as a record does, without indentation. What only might be one (`{}`, `[]`)
 /// counts at the very beginning alone: program text has lines like that too.
 fn holds_record(head: &[u8]) -> bool {

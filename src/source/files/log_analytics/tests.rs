@@ -134,10 +134,7 @@ fn a_query_result_of_something_else_names_its_columns() {
                                   "rows": [[1]]}]});
     let (rows, status) = read(&text.to_string());
     assert!(rows.is_empty());
-    assert_eq!(
-        status.to_string(),
-        "not a log: a table without the columns of an audit log; it has count_"
-    );
+    assert_eq!(status.to_string(), "not a log: a table without the columns of an audit log; it has count_");
 }
 
 #[test]
