@@ -8,6 +8,7 @@ mod deploy;
 mod docs;
 mod email;
 mod eventhubs;
+mod formats;
 mod layers;
 mod live;
 mod pack;

@@ -6,6 +6,7 @@
 
 mod advance;
 mod baseline;
+mod blind;
 mod buffer;
 mod codec;
 mod collector;

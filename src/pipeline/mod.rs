@@ -1,6 +1,7 @@
 //! Wiring of the stages: files or messages through decode and dedup into the engine.
 
 pub mod cases;
+pub mod lacks;
 pub mod live;
 pub mod parquet;
 pub mod replay;

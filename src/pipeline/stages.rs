@@ -199,7 +199,7 @@ fn decode<T>(
     work: &dyn Fn(&Batch) -> T,
     range: &Range,
 ) {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::of_cluster(range.cluster.as_deref());
     for (sequence, job) in todo {
         let decoded = match job {
             Ok(Work::Chunk(chunk)) => Ok((chunk.file, decoder.decode(&chunk.raw), true)),
