@@ -4,6 +4,7 @@
 
 pub mod azurite;
 pub mod entra;
+pub mod browser;
 pub mod http;
 pub mod sentinel;
 pub mod servers;
