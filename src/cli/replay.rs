@@ -66,7 +66,8 @@ impl Replay {
             file.map(|file| (file, path))
         });
         let stats_file = stats_file.transpose()?;
-        let mut reporting = self.report.as_deref().map(|path| Reporting::begin(path, &options)).transpose()?;
+        let mut reporting =
+            self.report.as_deref().map(|path| Reporting::begin(path, &options)).transpose()?;
         let running = rules.rules().count();
         let mut sender = self.sending.open(config.as_ref())?;
 
@@ -106,15 +107,15 @@ impl Replay {
         if let Some((file, path)) = stats_file {
             stats::write(&outcome, file).with_context(|| format!("writing --stats {}", path.display()))?;
         }
-        if let Some(reporting) = reporting {
-            reporting.finish(context, &self.paths, &options, &outcome, &catalog, running)?;
-        }
         if !context.terminal.quiet {
             summary::print(&outcome, context.terminal.stderr);
         }
-        if let Some(sender) = sender {
-            sender.finish(context)?;
+        // Neither must cost the other.
+        let sent = sender.map(|sender| sender.finish(context)).transpose();
+        if let Some(reporting) = reporting {
+            reporting.finish(context, &self.paths, &options, &outcome, &catalog, running)?;
         }
+        sent?;
         Ok(if self.fail_on_alert && count > 0 { Exit::Failed } else { Exit::Done })
     }
 }

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "the tests that use all of it come one by one")]
 
 pub mod azurite;
-pub mod entra;
 pub mod browser;
+pub mod entra;
 pub mod http;
 pub mod sentinel;
 pub mod servers;
