@@ -273,7 +273,7 @@ fn pictures(report: &Report<'_>, strips: &Strips<'_>, out: &mut dyn Write) -> io
     let each = span(strips.width.saturating_mul(share) / 1_000_000);
     writeln!(
         out,
-        "<p class=\"note\">Records by cluster and category from {} to {}, {each} a field, the darker the more. \
+        "<p class=\"note\">Records by cluster and category from {} to {}, {each} a field, the stronger the colour the more. \
          <span class=\"key gap\"></span> marks silence of a category that is otherwise steady, <span class=\"key quiet\"></span> that of one \
          that logs now and then; both only where the cluster logged something else. What comes before a cluster's first record, or \
          after its last, the log cannot tell.</p>\
@@ -326,7 +326,7 @@ fn draw(drawn: &Drawn<'_>, first: i64, share: i64, length: i64) -> String {
         let begin = first.saturating_add(at.saturating_mul(share)).max(from);
         let end = first.saturating_add(at.saturating_add(1).saturating_mul(share)).min(to.saturating_add(1));
         match filled.get(&at) {
-            None if steady => "gap",
+            None if steady && at != field(from) && at != field(to) => "gap",
             None => "quiet",
             Some((_, intervals)) if steady && *intervals < end.saturating_sub(begin) => "some",
             // By the logarithm, as the busiest category has thousands of times the rows of the quietest.
