@@ -120,7 +120,11 @@ fn account(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     limits.extend(range.until.map(|t| format!("before {}", time(t))));
     limits.extend(range.cluster.as_ref().map(|c| format!("cluster {}", text(c))));
     if !limits.is_empty() {
-        term(out, "Limited to", &format!("{}; the account below is of everything that was read", limits.join(", ")))?;
+        term(
+            out,
+            "Limited to",
+            &format!("{}; the account below is of everything that was read", limits.join(", ")),
+        )?;
     }
     if let (Some(first), Some(last)) = (counts.first_event, counts.last_event) {
         let long = span(last.saturating_sub(first) / 1_000_000);
