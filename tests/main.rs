@@ -2,6 +2,7 @@
 
 mod archive;
 mod azurite;
+mod backtest;
 mod checkpoint;
 mod cli;
 mod deploy;
@@ -15,6 +16,7 @@ mod pack;
 mod parquet;
 mod queries;
 mod replay;
+mod report;
 mod sinks;
 mod state;
 mod store;
