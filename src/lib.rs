@@ -26,6 +26,7 @@ pub mod hub;
 pub mod identity;
 pub mod outbox;
 pub mod pipeline;
+pub mod report;
 pub mod rules;
 pub mod sink;
 pub mod source;

@@ -37,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("report", &["event", "alert", "rules", "source", "pipeline"]),
     ("config", &["event", "alert", "rules", "identity", "store", "source", "sink", "telemetry"]),
     (
         "cli",
@@ -55,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "decode",
             "detect",
             "pipeline",
+            "report",
             "config",
             "telemetry",
         ],

@@ -2,6 +2,7 @@
 
 mod archive;
 mod azurite;
+mod backtest;
 mod checkpoint;
 mod cli;
 mod deploy;
@@ -13,6 +14,7 @@ mod live;
 mod pack;
 mod parquet;
 mod replay;
+mod report;
 mod sinks;
 mod state;
 mod store;

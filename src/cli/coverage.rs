@@ -119,6 +119,19 @@ impl Coverage {
     }
 }
 
+/// Rules that nothing of the input could feed, and what each needs.
+pub(super) fn blind<'a>(
+    rules: impl Iterator<Item = &'a Detection>,
+    counts: &Counts,
+) -> Vec<(String, String)> {
+    let rules: Vec<Facts> = rules.map(Facts::from).collect();
+    unfed(&rules, counts).map(|rule| (rule.id.clone(), needs(rule))).collect()
+}
+
+fn unfed<'a>(rules: &'a [Facts], counts: &Counts) -> impl Iterator<Item = &'a Facts> {
+    rules.iter().filter(|rule| !counts.categories.keys().any(|name| feeds(name, rule, counts)))
+}
+
 /// Coverage of the pack itself.
 fn pack(rules: &[Facts]) -> Vec<Line> {
     let by = |by: &'static str, values: &dyn Fn(&Facts) -> Vec<String>| {
@@ -160,7 +173,7 @@ fn seen(rules: &[Facts], counts: &Counts) -> Vec<Line> {
             rules: fed.map(|rule| rule.id.clone()).collect(),
         });
     }
-    for rule in rules.iter().filter(|rule| !counts.categories.keys().any(|name| feeds(name, rule, counts))) {
+    for rule in unfed(rules, counts) {
         lines.push(Line {
             by: "blind",
             value: rule.id.clone(),

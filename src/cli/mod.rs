@@ -6,6 +6,7 @@
 
 mod archive;
 mod args;
+mod backtest;
 mod check;
 mod config;
 mod coverage;
@@ -18,7 +19,9 @@ mod outbox;
 mod output;
 mod probe;
 mod progress;
+mod promote;
 mod replay;
+mod report;
 mod rules;
 mod run;
 mod send;

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use super::stats::category;
 use super::terminal::{Style, Tint, safe, say};
 use crate::alert::Severity;
+pub(super) use crate::event::figures::number;
+use crate::event::figures::{bytes, plural, span};
 use crate::event::value::rfc3339;
 use crate::pipeline::replay::Outcome;
 use crate::source::files::FileStatus;
@@ -201,45 +203,8 @@ fn sparkline(hours: &BTreeMap<i64, u64>, width: usize) -> String {
     buckets.into_iter().map(bar).collect()
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", number(count as u64), if count == 1 { "" } else { "s" })
-}
-
 fn times(count: u64) -> String {
     if count == 1 { "once".into() } else { format!("{} times", number(count)) }
-}
-
-/// A number with separators.
-pub(super) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-pub(super) fn bytes(value: u64) -> String {
-    let mut scaled = value as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if scaled < 1000.0 {
-            return if unit == "B" { format!("{value} B") } else { format!("{scaled:.1} {unit}") };
-        }
-        scaled /= 1000.0;
-    }
-    format!("{scaled:.1} TB")
-}
-
-fn span(seconds: i64) -> String {
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::event::schema::{Column, Kind, TABLES};
 use crate::rules::{List, closest};
 
 /// Functions that read a clock. A rule has none: the same text runs live, in replay and as a hunt.
-const CLOCKS: &[&str] =
+pub const CLOCKS: &[&str] =
     &["now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "today"];
 
 /// A problem at a line and column of the SQL.
@@ -42,7 +42,7 @@ pub struct Linted {
     pub relations: Vec<String>,
 }
 
-fn position(location: Location) -> (usize, usize) {
+pub fn position(location: Location) -> (usize, usize) {
     (location.line.max(1) as usize, location.column.max(1) as usize)
 }
 
@@ -73,7 +73,7 @@ pub fn lint(sql: &str, state: &SessionState, lists: &BTreeMap<String, Arc<List>>
 }
 
 /// Turns `... at Line: 3, Column: 5` into a place and the rest.
-fn syntax_problem(text: &str) -> Problem {
+pub fn syntax_problem(text: &str) -> Problem {
     let text = text.trim_start_matches("sql parser error: ");
     let number = |s: &str| s.trim().parse::<usize>().ok();
     if let Some((message, place)) = text.rsplit_once(" at Line: ")
@@ -293,7 +293,7 @@ fn literal(expr: &Expr) -> Option<&ValueWithSpan> {
 
 /// The table column that an expression names. Names a query makes up itself are the planner's affair;
 /// one that hides a column of the same name has that column's type in all but contrived queries.
-fn column_of(expr: &Expr) -> Option<&'static Column> {
+pub fn column_of(expr: &Expr) -> Option<&'static Column> {
     let ident = match expr {
         Expr::Identifier(ident) => ident,
         Expr::CompoundIdentifier(parts) => parts.last()?,

@@ -8,4 +8,4 @@ pub mod replay;
 mod stages;
 
 pub use parquet::ledger;
-pub use stages::{Progress, Range};
+pub use stages::{Piece, Progress, Range, run as scan};

@@ -39,7 +39,8 @@ pub struct Range {
 }
 
 impl Range {
-    fn is_all(&self) -> bool {
+    /// Whether every row is in.
+    pub fn is_all(&self) -> bool {
         self.since.is_none() && self.until.is_none() && self.cluster.is_none()
     }
 
