@@ -26,11 +26,11 @@ use proptest::prelude::*;
 
 use crate::azurite::{Place, places};
 
-const HOUR: i64 = 3_600_000_000;
-const NOON: i64 = 1_795_435_200_000_000;
+pub const HOUR: i64 = 3_600_000_000;
+pub const NOON: i64 = 1_795_435_200_000_000;
 const EXTREMES: [i64; 4] = [i64::MIN, -1, 0, i64::MAX];
 
-fn config(max_file_bytes: u64) -> Config {
+pub fn config(max_file_bytes: u64) -> Config {
     Config { max_file_bytes, replica: "pod-0".to_owned() }
 }
 
@@ -57,7 +57,7 @@ fn cell_clusters(rng: &mut Rng, rows: usize) -> ArrayRef {
 }
 
 /// Rows of a table with anything in them, over so many hours.
-fn rows(table: Table, rng: &mut Rng, rows: usize, hours: i64) -> RecordBatch {
+pub fn rows(table: Table, rng: &mut Rng, rows: usize, hours: i64) -> RecordBatch {
     let (_, columns) = TABLES.iter().find(|(name, _)| *name == table.name()).unwrap();
     let column = |column: &aksentry::event::schema::Column| -> ArrayRef {
         match (column.name, column.kind) {
@@ -83,7 +83,7 @@ fn rows(table: Table, rng: &mut Rng, rows: usize, hours: i64) -> RecordBatch {
     RecordBatch::try_new(table.schema(), columns.iter().map(column).collect()).unwrap()
 }
 
-fn batch(audit: RecordBatch, control_plane: RecordBatch) -> Batch {
+pub fn batch(audit: RecordBatch, control_plane: RecordBatch) -> Batch {
     Batch {
         audit_ids: vec![0; audit.num_rows()],
         control_plane_ids: vec![0; control_plane.num_rows()],
@@ -93,12 +93,12 @@ fn batch(audit: RecordBatch, control_plane: RecordBatch) -> Batch {
     }
 }
 
-fn random(rng: &mut Rng, count: usize, hours: i64) -> Batch {
+pub fn random(rng: &mut Rng, count: usize, hours: i64) -> Batch {
     batch(rows(Table::Audit, rng, count, hours), rows(Table::ControlPlane, rng, count / 2, hours))
 }
 
 /// Rows as bytes that compare, in order.
-fn canonical<'a>(table: Table, batches: impl IntoIterator<Item = &'a RecordBatch>) -> Vec<Vec<u8>> {
+pub fn canonical<'a>(table: Table, batches: impl IntoIterator<Item = &'a RecordBatch>) -> Vec<Vec<u8>> {
     let fields = table.schema().fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
     let converter = RowConverter::new(fields).unwrap();
     let mut all = Vec::new();
@@ -113,18 +113,24 @@ fn canonical<'a>(table: Table, batches: impl IntoIterator<Item = &'a RecordBatch
 
 fn read(content: Bytes) -> Vec<RecordBatch> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(content).unwrap();
-    let schema = reader.schema().clone();
     let batches = reader.build().unwrap().map(Result::unwrap);
-    // The file's own metadata comes with its schema; the columns must be ours exactly.
-    batches
-        .map(|b| {
-            RecordBatch::try_new(
-                Arc::new(schema.as_ref().clone().with_metadata(Default::default())),
-                b.columns().to_vec(),
-            )
-            .unwrap()
+    batches.map(|b| as_table(&b)).collect()
+}
+
+/// The columns of the table, in the types they have in memory: a small file does not say its own.
+fn as_table(rows: &RecordBatch) -> RecordBatch {
+    let table = if rows.column_by_name("verb").is_some() { Table::Audit } else { Table::ControlPlane };
+    assert_eq!(rows.num_columns(), table.schema().fields().len() + 1, "the table's columns and row_id");
+    let columns = table
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = rows.column_by_name(field.name()).unwrap();
+            arrow::compute::cast(column, field.data_type()).unwrap()
         })
-        .collect()
+        .collect();
+    RecordBatch::try_new(table.schema(), columns).unwrap()
 }
 
 /// The rows of files, by table; each row is where it belongs.
@@ -161,7 +167,7 @@ fn belongs(key: &str, batch: &RecordBatch) {
     }
 }
 
-async fn publish_all(files: Vec<Finished>, store: &Store) {
+pub async fn publish_all(files: Vec<Finished>, store: &Store) {
     for file in files {
         publish(&file, store).await.unwrap();
         assert!(!file.path.exists());
@@ -172,7 +178,7 @@ async fn publish_all(files: Vec<Finished>, store: &Store) {
     }
 }
 
-fn assert_same(all: &BTreeMap<Table, Vec<RecordBatch>>, written: &[Batch]) {
+pub fn assert_same(all: &BTreeMap<Table, Vec<RecordBatch>>, written: &[Batch]) {
     for (table, rows) in [
         (Table::Audit, written.iter().map(|b| &b.audit).collect::<Vec<_>>()),
         (Table::ControlPlane, written.iter().map(|b| &b.control_plane).collect()),

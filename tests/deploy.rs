@@ -149,3 +149,79 @@ fn severities_are_mapped_to_those_of_sentinel() {
     let unmapped: Vec<_> = others.iter().filter(|word| !mapped.contains_key(*word)).collect();
     assert_eq!(unmapped, [&"informational"]);
 }
+
+fn bicep() -> String {
+    fs::read_to_string(root().join("deploy/sentinel/main.bicep")).unwrap()
+}
+
+/// The columns between `var columns = [` and its end, in order.
+fn bicep_columns(text: &str) -> Vec<(String, String)> {
+    let list = text.split_once("var columns = [\n").unwrap().1.split_once("\n]").unwrap().0;
+    let column = |line: &str| {
+        let quoted: Vec<&str> = line.split('\'').skip(1).step_by(2).collect();
+        let [name, kind] = quoted[..] else { panic!("{line}") };
+        assert_eq!(line.trim(), format!("{{ name: '{name}', type: '{kind}' }}"));
+        (name.to_owned(), kind.to_owned())
+    };
+    list.lines().map(column).collect()
+}
+
+#[test]
+fn bicep_and_template_have_the_columns_that_are_sent() {
+    let sent: Vec<(String, String)> =
+        COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect();
+    let text = bicep();
+    assert_eq!(bicep_columns(&text), sent);
+    let stream = &resource(&template(), "Microsoft.Insights/dataCollectionRules")["properties"]["streamDeclarations"]
+        ["Custom-AksentryAlerts"]["columns"];
+    assert_eq!(columns(stream), sent);
+    // The table's are made from the stream's.
+    assert!(text.contains("name: column.name == 'Title' ? 'AlertTitle' : column.name, type: column.type"));
+    assert_eq!(text.matches("columns: columns").count() + text.matches("columns: tableColumns").count(), 2);
+}
+
+/// Every text of a JSON value that is no expression of the template's.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !text.starts_with('[') => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(members) => members.values().for_each(|member| texts(member, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn bicep_makes_what_the_template_makes() {
+    let (source, template) = (bicep(), template());
+    let resources = template["resources"].as_array().unwrap();
+    for resource in resources {
+        let (kind, version) = (resource["type"].as_str().unwrap(), resource["apiVersion"].as_str().unwrap());
+        assert!(source.contains(&format!("'{kind}@{version}' = ")), "{kind}@{version}");
+    }
+    let made = source.lines().filter(|line| line.starts_with("resource ") && !line.contains(" existing "));
+    assert_eq!(made.count(), resources.len());
+    let mut values = Vec::new();
+    let is_query = |name: &str| name == "query";
+    for resource in resources {
+        let mut resource = resource.clone();
+        if let Some(properties) = resource["properties"].as_object_mut() {
+            properties.retain(|name, _| !is_query(name));
+        }
+        for name in ["type", "apiVersion"] {
+            resource.as_object_mut().unwrap().remove(name);
+        }
+        texts(&resource, &mut values);
+    }
+    values.extend(template["variables"].as_object().unwrap().values().map(self::text));
+    assert!(values.len() > 60, "{}", values.len());
+    for value in values {
+        assert!(source.contains(&format!("'{value}'")), "no '{value}' in main.bicep");
+    }
+    assert!(source.contains("query: loadTextContent('raise-alerts.kql')"));
+    for name in template["parameters"].as_object().unwrap().keys() {
+        assert!(source.contains(&format!("\nparam {name} ")), "no parameter {name}");
+    }
+    for name in template["outputs"].as_object().unwrap().keys() {
+        assert!(source.contains(&format!("\noutput {name} string = ")), "no output {name}");
+    }
+}

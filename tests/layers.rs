@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("store", &["identity"]),
     ("checkpoint", &["event", "store"]),
-    ("source", &["event", "identity", "checkpoint", "telemetry"]),
+    ("source", &["event", "identity", "checkpoint", "store", "telemetry"]),
     ("archive", &["event", "store", "telemetry"]),
     ("outbox", &["event", "alert", "telemetry"]),
     ("sink", &["event", "alert", "identity", "outbox", "telemetry"]),
@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("hunt", &["event", "rules", "detect", "source", "pipeline"]),
+    ("hunt", &["event", "rules", "detect", "source", "archive", "pipeline"]),
     ("config", &["event", "alert", "rules", "identity", "store", "source", "sink", "telemetry"]),
     (
         "cli",

@@ -11,6 +11,7 @@ mod eventhubs;
 mod layers;
 mod live;
 mod pack;
+mod parquet;
 mod replay;
 mod sinks;
 mod state;

@@ -1,7 +1,8 @@
 //! One Parquet file in the making: rows wait in memory until they are a row group, are sorted by time and
 //! written, and nothing of them stays in memory.
+//!
+//! A file of few rows is written plainly: what describes columns would be larger than the columns.
 
-use crate::event::Table;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,17 +13,28 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::about::About;
+use super::ids::file_schema;
 use super::layout::Slot;
 use super::split::size;
+use crate::event::Table;
 
-/// Columns that people ask for by one value, and how many values a row group has at most or so.
-const BLOOM: &[(&str, u64)] = &[("username", 4096), ("client_ip", 4096), ("name", 16384)];
+/// Rows of a file become a row group when they are so many or so large in memory.
+pub(super) const GROUP_ROWS: usize = 128 << 10;
+const GROUP_BYTES: usize = 16 << 20;
+/// A file of fewer rows is small: nobody skips parts of it.
+const FEW: usize = 512;
+/// Columns that people ask for by one value. Each filter shrinks to what a row group needs.
+const BLOOM: &[&str] = &["audit_id", "username", "client_ip", "name"];
+/// How often a filter says "maybe" of a value that is not there.
+const BLOOM_WRONG: f64 = 0.01;
 /// Columns of long text that is hardly ever the same twice.
 const BODIES: &[&str] =
     &["request_object", "response_object", "object", "annotations", "user_extra", "message", "raw"];
@@ -38,32 +50,33 @@ pub(super) struct OpenFile {
     /// Time of the earliest row.
     pub first: Option<i64>,
     pub rows: u64,
-    writer: ArrowWriter<File>,
+    pub about: About,
+    /// Made when the first row group is written: then it is known whether the file is small.
+    writer: Option<ArrowWriter<File>>,
     waiting: Vec<RecordBatch>,
     pub waiting_rows: usize,
     pub waiting_bytes: usize,
 }
 
 impl OpenFile {
-    pub fn create(slot: Slot, folder: &Path, number: u64) -> Result<Self, ParquetError> {
-        let path = folder.join(format!("{number:08}.parquet"));
-        let file = File::create_new(&path)?;
-        let properties = properties(slot.table);
-        let writer = ArrowWriter::try_new(file, slot.table.schema(), Some(properties))?;
-        Ok(Self {
+    pub fn new(slot: Slot, folder: &Path, number: u64) -> Self {
+        let about = About { cluster: slot.cluster.as_deref().map(str::to_owned), ..About::default() };
+        Self {
             slot,
-            path,
+            path: folder.join(format!("{number:08}.parquet")),
             number,
             used: 0,
             first: None,
             rows: 0,
-            writer,
+            about,
+            writer: None,
             waiting: Vec::new(),
             waiting_rows: 0,
             waiting_bytes: 0,
-        })
+        }
     }
 
+    /// Takes rows with the columns of a file.
     pub fn push(&mut self, rows: RecordBatch) {
         let times = rows.column_by_name("time");
         let times = times.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
@@ -72,15 +85,22 @@ impl OpenFile {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        let cut = rows.column_by_name("truncated").and_then(|column| column.as_boolean_opt());
+        self.about.cut += cut.map_or(0, |cut| cut.true_count() as u64);
         self.rows += rows.num_rows() as u64;
         self.waiting_rows += rows.num_rows();
         self.waiting_bytes += size(&rows);
         self.waiting.push(rows);
     }
 
+    /// Whether what waits is a row group.
+    pub fn is_full(&self) -> bool {
+        self.waiting_bytes >= GROUP_BYTES || self.waiting_rows >= GROUP_ROWS
+    }
+
     /// Bytes on disk so far.
     pub fn written(&self) -> u64 {
-        self.writer.bytes_written() as u64
+        self.writer.as_ref().map_or(0, |writer| writer.bytes_written() as u64)
     }
 
     /// Writes what waits as one row group.
@@ -90,21 +110,49 @@ impl OpenFile {
         }
         let waiting = std::mem::take(&mut self.waiting);
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
-        self.writer.write(&sorted(self.slot.table, &waiting)?)?;
-        self.writer.flush()
+        let rows = sorted(self.slot.table, &waiting)?;
+        drop(waiting);
+        let writer = self.writer(usize::MAX)?;
+        writer.write(&rows)?;
+        writer.flush()
     }
 
     /// Writes the rest; the file is whole and on the disk afterwards. Its size.
     pub fn finish(&mut self) -> Result<u64, ParquetError> {
+        let rows = self.waiting_rows;
+        self.writer(rows)?;
         self.flush()?;
-        self.writer.finish()?;
-        self.writer.inner().sync_all()?;
-        Ok(self.writer.inner().metadata().map(|about| about.len())?)
+        let pair = self.about.pair();
+        let writer = self.writer(rows)?;
+        if let Some(pair) = pair {
+            writer.append_key_value_metadata(pair);
+        }
+        writer.finish()?;
+        writer.inner().sync_all()?;
+        Ok(writer.inner().metadata().map(|about| about.len())?)
+    }
+
+    /// The writer; one for a file of so many rows if there is none yet.
+    fn writer(&mut self, rows: usize) -> Result<&mut ArrowWriter<File>, ParquetError> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer),
+            slot => {
+                let file = File::create_new(&self.path)?;
+                let small = rows < FEW;
+                let options = ArrowWriterOptions::new()
+                    .with_properties(properties(self.slot.table, small))
+                    // Half of a small file would be the description of its columns.
+                    .with_skip_arrow_metadata(small);
+                let schema = file_schema(self.slot.table);
+                Ok(slot.insert(ArrowWriter::try_new_with_options(file, schema, options)?))
+            }
+        }
     }
 }
 
-fn sorted(table: Table, waiting: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
-    let rows = concat_batches(&table.schema(), waiting)?;
+/// Rows of several batches in order of time.
+pub(super) fn sorted(table: Table, waiting: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+    let rows = concat_batches(&file_schema(table), waiting)?;
     let Some(times) = rows.column_by_name("time") else { return Ok(rows) };
     let in_order = times
         .as_primitive_opt::<TimestampMicrosecondType>()
@@ -116,7 +164,7 @@ fn sorted(table: Table, waiting: &[RecordBatch]) -> Result<RecordBatch, ArrowErr
     take_record_batch(&rows, &order)
 }
 
-fn properties(table: Table) -> WriterProperties {
+fn properties(table: Table, small: bool) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("aksentry ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -128,22 +176,27 @@ fn properties(table: Table) -> WriterProperties {
             nulls_first: true,
         }]));
     let schema = table.schema();
-    for (name, values) in BLOOM {
-        if schema.column_with_name(name).is_some() {
-            let path = ColumnPath::from(*name);
-            properties = properties
-                .set_column_bloom_filter_enabled(path.clone(), true)
-                .set_column_bloom_filter_fpp(path.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(path, *values);
-        }
+    let has = |name: &&&str| schema.column_with_name(name).is_some();
+    if small {
+        return properties
+            .set_dictionary_enabled(false)
+            .set_offset_index_disabled(true)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_column_statistics_enabled(ColumnPath::from("time"), EnabledStatistics::Chunk)
+            .build();
     }
-    for name in BODIES {
-        if schema.column_with_name(name).is_some() {
-            let path = ColumnPath::from(*name);
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None);
-        }
+    for name in BLOOM.iter().filter(has) {
+        let path = ColumnPath::from(*name);
+        properties = properties
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_fpp(path.clone(), BLOOM_WRONG)
+            .set_column_bloom_filter_max_ndv(path, GROUP_ROWS as u64);
+    }
+    for name in BODIES.iter().filter(has) {
+        let path = ColumnPath::from(*name);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     properties.build()
 }

@@ -56,6 +56,62 @@ pub fn cluster_folder(id: Option<&str>) -> String {
     format!("{name}.{hash}")
 }
 
+/// What the path of a file says of its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed<'a> {
+    pub table: Table,
+    /// Folder name of the cluster, see [`cluster_folder`].
+    pub cluster: &'a str,
+    /// First microsecond of the hour its rows are of; none for rows without a time.
+    pub hour: Option<i64>,
+    /// The name behind the folders.
+    pub name: &'a str,
+}
+
+impl<'a> Placed<'a> {
+    /// Reads a path that ends as the archive's do: `…table=audit/cluster=…/date=…/hour=…/NAME`.
+    pub fn parse(path: &'a str) -> Option<Self> {
+        let mut parts = path.rsplit('/');
+        let name = parts.next()?;
+        let hour = parts.next()?.strip_prefix("hour=")?;
+        let date = parts.next()?.strip_prefix("date=")?;
+        let cluster = parts.next()?.strip_prefix("cluster=")?;
+        let table = parts.next()?.strip_prefix("table=")?;
+        let table = Table::ALL.into_iter().find(|known| known.name() == table)?;
+        let day = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok();
+        let start = day.and_then(|day| day.and_hms_opt(hour.parse().ok()?, 0, 0));
+        Some(Self { table, cluster, hour: start.map(|time| time.and_utc().timestamp_micros()), name })
+    }
+
+    /// Whether rows of a cluster, given as people do, may be here.
+    pub fn may_hold_cluster(&self, wanted: &str) -> bool {
+        let folder = cluster_folder(Some(wanted));
+        if self.cluster == folder {
+            return true;
+        }
+        // A name stands for every resource id that ends in it.
+        match self.cluster.rsplit_once('.') {
+            Some((name, _)) => !wanted.contains('/') && folder.split('.').next() == Some(name),
+            None => false,
+        }
+    }
+}
+
+/// The folder of a path, without a slash at its end.
+pub(super) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Who wrote a file, told by its name: files of one run of a writer share it.
+pub(super) fn run_of(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let run = name.split_once('-').and_then(|(_, rest)| {
+        let last = rest.rfind('-')? + 1;
+        rest.get(..last + 8)
+    });
+    run.unwrap_or(name)
+}
+
 /// The end of the day that a `…/date=YYYY-MM-DD` folder holds, microseconds since the epoch.
 pub(super) fn day_end(folder: &str) -> Option<i64> {
     let (_, date) = folder.rsplit_once("/date=")?;
@@ -114,6 +170,31 @@ mod tests {
         assert_eq!(day_end("table=audit/cluster=x/date=1970-01-01"), Some(DAY));
         assert_eq!(day_end(&format!("table=audit/cluster=x/date={NULL}")), None);
         assert_eq!(day_end("table=audit/cluster=x"), None);
+    }
+
+    #[test]
+    fn paths_are_read_back() {
+        let id = "/subscriptions/s/managedclusters/prod-1";
+        let folder = slot(Some(id), Some(1_795_422_600_000_000));
+        let path = format!("az://c/v1/{folder}/{}", file_name(Some(1), "pod-0", 7, 3));
+        let placed = Placed::parse(&path).unwrap();
+        assert_eq!((placed.table, placed.hour), (Table::Audit, Some(1_795_420_800_000_000)));
+        for (wanted, holds) in [
+            (id, true),
+            ("prod-1", true),
+            ("PROD-1", true),
+            ("prod", false),
+            ("/x/managedclusters/prod-1", false),
+        ] {
+            assert_eq!(placed.may_hold_cluster(wanted), holds, "{wanted}");
+        }
+        let bare = format!("{}/x.parquet", slot(Some("prod-1"), None));
+        let bare = Placed::parse(&bare).unwrap();
+        assert_eq!(bare.hour, None);
+        assert!(bare.may_hold_cluster("prod-1") && !bare.may_hold_cluster(id));
+        assert_eq!(Placed::parse("y=2026/m=03/d=10/h=08/m=00/PT1H.json"), None);
+        assert_eq!(run_of(&path), "pod-0-00000007");
+        assert_eq!(run_of("a/x.parquet"), "x.parquet");
     }
 
     #[test]

@@ -1,12 +1,23 @@
 //! The archive: rows as Parquet files in hive-style folders of a [`Store`], readable by anything.
 //!
 //! [`Writer`] turns batches into files of a spool folder, [`publish`] moves a finished one to its place,
-//! [`expire`] takes away days that are older than they are kept. A file shows whole or not at all. When
-//! files are closed, and what is committed after, is the pipeline's.
+//! [`compact`](mod@compact) makes few files of many, [`expire`] takes away days that are older than they are
+//! kept. [`table`] is the archive as SQL sees it, [`read`] as replay does, [`info`] is its account. A file
+//! shows whole or not at all. When files are closed, and what is committed after, is the pipeline's.
 
+mod about;
+pub mod compact;
+mod copies;
 mod files;
+mod ids;
+pub mod info;
 pub mod layout;
+pub mod read;
+mod reader;
+mod selection;
 mod split;
+mod stored;
+pub mod table;
 mod writer;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,6 +26,9 @@ use crate::event::Table;
 use crate::store::Store;
 use crate::store::StoreError;
 
+pub use copies::{by_folder, name, repeated, replaced};
+pub use selection::Selection;
+pub use stored::{Stored, Unusable};
 pub use writer::{Config, Finished, Writer};
 
 /// Deletions under way at once.
@@ -33,6 +47,8 @@ pub enum ArchiveError {
         "the archive writer failed before ({reason}): what was appended since files were last closed must be read again, with a new writer"
     )]
     Broken { reason: String },
+    #[error("cannot {operation} {folder}: {reason}; nothing of it was deleted")]
+    Compact { operation: &'static str, folder: String, reason: String },
     #[error("archive: {0}")]
     Store(#[source] StoreError),
 }
@@ -52,6 +68,15 @@ pub struct Expired {
 /// Deletes the days that ended before a time (microseconds since the epoch), by event time. Rows without
 /// a time are kept.
 pub async fn expire(store: &Store, before: i64) -> Result<Expired, ArchiveError> {
+    sweep(store, before, false).await
+}
+
+/// What [`expire`] would delete.
+pub async fn expiring(store: &Store, before: i64) -> Result<Expired, ArchiveError> {
+    sweep(store, before, true).await
+}
+
+async fn sweep(store: &Store, before: i64, dry_run: bool) -> Result<Expired, ArchiveError> {
     let mut expired = Expired::default();
     for table in Table::ALL {
         for cluster in folders(store, &format!("table={}", table.name())).await? {
@@ -63,6 +88,9 @@ pub async fn expire(store: &Store, before: i64) -> Result<Expired, ArchiveError>
                 for file in &files {
                     expired.files += 1;
                     expired.bytes += file.bytes;
+                }
+                if dry_run {
+                    continue;
                 }
                 let deletes = stream::iter(files).map(|file| async move { store.delete(&file.key).await });
                 deletes.buffer_unordered(AT_ONCE).try_collect::<()>().await.map_err(ArchiveError::Store)?;

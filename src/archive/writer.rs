@@ -13,14 +13,13 @@ use hashbrown::HashMap;
 use parquet::errors::ParquetError;
 
 use super::ArchiveError;
+use super::about::Rejected;
 use super::files::{OpenFile, reason};
-use super::layout::{Slot, file_name};
+use super::ids::with_ids;
+use super::layout::{HOUR, Slot, file_name};
 use super::split::split;
 use crate::event::{Batch, Table};
 
-/// Rows of a file become a row group when they are so many or so large in memory.
-const GROUP_ROWS: usize = 128 << 10;
-const GROUP_BYTES: usize = 8 << 20;
 /// Rows that wait in memory, all files together; beyond, the largest row group is written early.
 const WAITING_BYTES: usize = 32 << 20;
 /// Beyond, the file that was not used for longest is finished.
@@ -55,6 +54,8 @@ pub struct Writer {
     next: u64,
     open: HashMap<Slot, OpenFile>,
     finished: Vec<Finished>,
+    /// Records that became no row, not yet written down.
+    rejected: Rejected,
     since: Option<Instant>,
     broken: Option<String>,
     /// Held as long as the writer lives.
@@ -98,6 +99,7 @@ impl Writer {
             next: 0,
             open: HashMap::new(),
             finished: Vec::new(),
+            rejected: Rejected::new(),
             since: None,
             broken: None,
             _lock: lock,
@@ -108,12 +110,13 @@ impl Writer {
     /// were published.
     pub fn append(&mut self, batch: &Batch) -> Result<(), ArchiveError> {
         self.check()?;
-        for (table, rows) in [(Table::Audit, &batch.audit), (Table::ControlPlane, &batch.control_plane)] {
+        for table in Table::ALL {
+            let (rows, ids) = table.rows(batch);
             if rows.num_rows() == 0 {
                 continue;
             }
             self.since.get_or_insert_with(Instant::now);
-            let pieces = split(table, rows).map_err(|e| {
+            let pieces = with_ids(table, rows, ids).and_then(|rows| split(table, &rows)).map_err(|e| {
                 let reason = e.to_string();
                 self.broken = Some(reason.clone());
                 ArchiveError::Rows { table: table.name(), reason }
@@ -122,17 +125,14 @@ impl Writer {
                 let number = self.next;
                 if !self.open.contains_key(&slot) {
                     self.close_least_used()?;
-                    let created = OpenFile::create(slot.clone(), &self.spool, number);
-                    let file = created.map_err(|e| self.failed("create a file in", &e))?;
-                    self.open.insert(slot.clone(), file);
+                    self.open.insert(slot.clone(), OpenFile::new(slot.clone(), &self.spool, number));
                 }
                 // Also counts uses, so every append gets a number of its own.
                 self.next += 1;
                 let Some(file) = self.open.get_mut(&slot) else { continue };
                 file.used = number;
                 file.push(rows);
-                let full = file.waiting_bytes >= GROUP_BYTES || file.waiting_rows >= GROUP_ROWS;
-                let flushed = if full { file.flush() } else { Ok(()) };
+                let flushed = if file.is_full() { file.flush() } else { Ok(()) };
                 let large = file.written() >= self.config.max_file_bytes;
                 flushed.map_err(|e| self.failed("write a file in", &e))?;
                 if large {
@@ -142,6 +142,13 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Notes a record that became no row, with the time it was received at (microseconds since the epoch):
+    /// the next file to be finished says so.
+    pub fn reject(&mut self, received: i64, reason: &str) {
+        let hour = self.rejected.entry(received.div_euclid(HOUR)).or_default();
+        *hour.entry(reason.to_owned()).or_default() += 1;
     }
 
     /// Bytes of rows not handed over as files yet, in memory and in the spool folder.
@@ -163,6 +170,13 @@ impl Writer {
         for (_, slot) in slots {
             self.close(&slot)?;
         }
+        if let Some(hour) = self.rejected.keys().next().copied() {
+            // No rows came with them: the file holds their number alone.
+            let slot = Slot { table: Table::ControlPlane, cluster: None, hour: Some(hour) };
+            self.open.insert(slot.clone(), OpenFile::new(slot.clone(), &self.spool, self.next));
+            self.next += 1;
+            self.close(&slot)?;
+        }
         if !self.finished.is_empty() {
             let synced = File::open(&self.spool).and_then(|folder| folder.sync_all());
             synced.map_err(|e| self.failed("sync", &ParquetError::from(e)))?;
@@ -173,6 +187,7 @@ impl Writer {
 
     fn close(&mut self, slot: &Slot) -> Result<(), ArchiveError> {
         let Some(mut file) = self.open.remove(slot) else { return Ok(()) };
+        file.about.rejected = std::mem::take(&mut self.rejected);
         let bytes = file.finish().map_err(|e| self.failed("finish a file in", &e))?;
         let name = file_name(file.first, &self.config.replica, self.run, file.number);
         self.finished.push(Finished {

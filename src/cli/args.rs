@@ -10,6 +10,7 @@ use crate::pipeline::Range;
 use crate::pipeline::replay::Options;
 use crate::rules::{parse_duration, parse_time};
 use crate::source::files::Inputs;
+use crate::store::Environment;
 
 /// More threads than this is a slip of the finger.
 const MAX_THREADS: usize = 256;
@@ -51,8 +52,10 @@ impl Selection {
             Some(n) => bail!("--threads {n}: give a number from 1 to {MAX_THREADS}"),
             None => std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
         };
-        let inputs = Inputs::resolve(paths)?;
-        Ok(Options { inputs, range: Range { since, until, cluster: self.cluster.clone() }, threads })
+        let range = Range { since, until, cluster: self.cluster.clone() };
+        let mut inputs = Inputs::resolve_anywhere(paths, &Environment::read())?;
+        range.prune(&mut inputs);
+        Ok(Options { inputs, range, threads })
     }
 }
 

@@ -210,8 +210,16 @@ impl Asking {
     }
 
     /// Tells of files that could not be read, once each, and whether the rows may be incomplete.
-    pub fn tell(&mut self) -> Option<String> {
+    /// Damage to an archive is told even to those who want no summary: the answer lacks those rows.
+    pub fn tell(&mut self, quiet: bool) -> Option<String> {
         let account = self.session.account();
+        for file in account.damaged.difference(&self.told.damaged) {
+            say(&safe(&format!("warning: {file}; its rows are missing here")));
+        }
+        if quiet {
+            self.told = account;
+            return None;
+        }
         for (path, status) in &account.files {
             if self.told.files.get(path) != Some(status) {
                 say(&safe(&format!("{}: {status}", path.display())));
@@ -221,7 +229,7 @@ impl Asking {
             && self.told.times != account.times
         {
             let time = |micros| rfc3339(micros).unwrap_or_default();
-            let range = &self.session.options().range;
+            let range = self.session.range();
             let cluster =
                 range.cluster.as_ref().map(|name| format!(" of cluster {name}")).unwrap_or_default();
             say(&safe(&format!(
@@ -239,7 +247,7 @@ impl Asking {
 /// Why the account is incomplete.
 fn incomplete(account: &Account) -> String {
     let lost = |status: &&FileStatus| matches!(status, FileStatus::Unreadable(_) | FileStatus::Incomplete(_));
-    let count = account.files.values().filter(lost).count();
+    let count = account.files.values().filter(lost).count() + account.damaged.len();
     let mut reasons = Vec::new();
     if count > 0 {
         reasons.push(format!("{count} file{} not fully read", if count == 1 { "" } else { "s" }));

@@ -17,6 +17,7 @@ use crate::pipeline::Range;
 use crate::pipeline::replay::Options;
 use crate::rules::Detection;
 use crate::source::files::Inputs;
+use crate::store::Environment;
 
 /// The categories that carry audit events.
 const AUDIT: [&str; 2] = ["kube-audit", "kube-audit-admin"];
@@ -69,7 +70,7 @@ impl Coverage {
         let rules: Vec<Facts> = running.map(Facts::from).collect();
         let mut lines = pack(&rules);
         if !self.paths.is_empty() {
-            let inputs = Inputs::resolve(&self.paths)?;
+            let inputs = Inputs::resolve_anywhere(&self.paths, &Environment::read())?;
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             let options = Options { inputs, range: Range::default(), threads };
             let bar = Bar::new(options.inputs.bytes(), context.terminal.progress);

@@ -7,10 +7,12 @@ use anyhow::bail;
 
 use super::{Context, terminal};
 use crate::alert::{Alert, Severity};
+use crate::archive::info::Ledger;
 use crate::detect::{Engine, EngineConfig};
-use crate::pipeline::Progress;
 use crate::pipeline::replay::{self, Options, Outcome};
+use crate::pipeline::{self, Progress};
 use crate::rules::{Catalog, Detection, Diagnostic, Kind, Level, Queries, Sources, closest};
+use crate::source::files::Inputs;
 
 /// The catalogue with all its problems.
 pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
@@ -132,4 +134,9 @@ pub(super) fn replay(
 pub(super) fn account(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let engine = compile(&Catalog::default(), &[], Severity::Informational)?;
     replay::run(engine, options, progress, &mut |_| Ok(()))
+}
+
+/// The ledger of an archive, and how many files of the inputs are none of it.
+pub(super) fn ledger(inputs: &Inputs) -> (Ledger, u64) {
+    pipeline::ledger(inputs)
 }

@@ -4,6 +4,7 @@
 //! command found what it looks for as failure; 2: wrong usage, configuration or a fault while running.
 //! A closed pipe is success. One file per command; [`engine`] is the only one that calls the engine.
 
+mod archive;
 mod args;
 mod ask;
 mod check;
@@ -21,6 +22,7 @@ mod progress;
 mod replay;
 mod rules;
 mod run;
+mod send;
 mod service;
 mod shell;
 mod state;
@@ -29,6 +31,7 @@ mod summary;
 mod terminal;
 mod test;
 mod top;
+mod trust;
 
 use std::io;
 use std::path::PathBuf;
@@ -90,6 +93,8 @@ enum Command {
     Rules(rules::Rules),
     /// Watch a running service in the terminal
     Top(top::Top),
+    /// What the archive holds and lacks; small files merged, old days deleted
+    Archive(archive::Archive),
     /// Alerts that are not delivered yet
     Outbox(outbox::Waits),
     /// What could not be decoded or delivered, with the reason
@@ -119,6 +124,7 @@ enum Exit {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn main() -> ExitCode {
     let now = Utc::now();
+    trust::system_and_own();
     // Of the two providers in the tree of dependencies none is the default; another one is already
     // there only if somebody else installed it first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -141,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
         Command::Top(command) => command.run(&context),
+        Command::Archive(command) => command.run(&context),
         Command::Outbox(command) => command.run(&context),
         Command::DeadLetters(command) => command.run(&context),
         Command::Hub(command) => command.run(&context),

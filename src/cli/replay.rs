@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::args::Selection;
 use super::output::{Alerts, Format, stdout};
 use super::progress::Bar;
-use super::{Context, Exit, engine, stats, summary};
+use super::send::Sending;
+use super::{Context, Exit, closed_pipe, engine, stats, summary};
 use crate::alert::Severity;
 
 #[derive(Debug, Args)]
@@ -31,13 +32,28 @@ pub(super) struct Replay {
     /// Exit with 1 if there was any alert
     #[arg(long)]
     fail_on_alert: bool,
+    #[command(flatten)]
+    sending: Sending,
 }
 
 impl Replay {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let format = context.global.format.unwrap_or(context.default_format());
         let options = self.selection.options(&self.paths, context.now)?;
-        let catalog = engine::catalog(context, &self.rules)?;
+        let config = self.sending.config()?;
+        let mut catalog = engine::catalog(context, &self.rules)?;
+        if let Some(config) = &config {
+            if self.rules.is_empty() {
+                engine::refuse(&config.check_rules(&catalog))?;
+            }
+            config.detect.apply(&mut catalog);
+            if let Some(id) = self.rules.iter().find(|id| catalog.detections.iter().all(|d| d.id != **id)) {
+                bail!(
+                    "--rule {id}: {} disables this rule; leave --config out, or enable it",
+                    config.path.display()
+                );
+            }
+        }
         let rules = engine::compile(&catalog, &self.rules, self.min_severity)?;
         // Found out now rather than after the work of an hour.
         let stats_file = self.stats.as_ref().map(|path| {
@@ -45,17 +61,31 @@ impl Replay {
             file.map(|file| (file, path))
         });
         let stats_file = stats_file.transpose()?;
+        let mut sender = self.sending.open(config.as_ref())?;
 
         let bar = Bar::new(options.inputs.bytes(), context.terminal.progress);
         let style = if format == Format::Table { context.terminal.stdout } else { Default::default() };
         let mut alerts = Alerts::new(stdout(), format, style);
+        let mut unread = false;
         let outcome = engine::replay(rules, &options, &bar, &mut |alert| {
             bar.clear();
-            alerts.write(&alert)
+            let Some(sender) = &mut sender else { return alerts.write(&alert) };
+            // Who reads no further still wants all alerts sent.
+            if !unread && let Err(error) = alerts.write(&alert) {
+                if !closed_pipe(&error) {
+                    return Err(error);
+                }
+                unread = true;
+            }
+            sender.put(alert)
         });
         bar.clear();
         let mut outcome = outcome?;
-        alerts.finish()?;
+        let count = alerts.count();
+        match alerts.finish() {
+            Err(error) if sender.is_some() && closed_pipe(&error) => {}
+            done => done?,
+        }
         outcome.notes.splice(0..0, options.inputs.warnings.iter().cloned());
 
         if let Some((file, path)) = stats_file {
@@ -64,6 +94,9 @@ impl Replay {
         if !context.terminal.quiet {
             summary::print(&outcome, context.terminal.stderr);
         }
-        Ok(if self.fail_on_alert && alerts.count() > 0 { Exit::Failed } else { Exit::Done })
+        if let Some(sender) = sender {
+            sender.finish(context)?;
+        }
+        Ok(if self.fail_on_alert && count > 0 { Exit::Failed } else { Exit::Done })
     }
 }

@@ -18,7 +18,7 @@ use crate::outbox::dead_letters::{self, DeadLetters};
 use crate::outbox::{self, Outbox, SinkRoute};
 use crate::pipeline::live::{Archive, Live, OpenSource, Parts, RuleSet, Settings};
 use crate::rules::{Diagnostic, Sources};
-use crate::sink::delivery::Delivery;
+use crate::sink::delivery::{Delivery, Telling};
 use crate::sink::email::{self, Email};
 use crate::sink::file::AlertFile;
 use crate::sink::http::Timeouts;
@@ -242,8 +242,8 @@ impl Service {
     /// Runs until told to stop, or until a source that ends has ended and its alerts are delivered.
     pub async fn run(self, stop: CancellationToken, reloads: mpsc::Receiver<()>) -> anyhow::Result<()> {
         let finite = self.parts.finite;
-        let delivery =
-            Delivery::start(self.outbox.clone(), self.sinks, self.metrics, self.parts.clock.clone());
+        let telling = Telling { metrics: self.metrics, health: self.health };
+        let delivery = Delivery::start(self.outbox.clone(), self.sinks, telling, self.parts.clock.clone());
         let outcome = Live::new(self.parts, reloads).run(stop.clone()).await;
         if finite && outcome.is_ok() && !stop.is_cancelled() {
             // Nobody is in a hurry: a source that ended waits for its alerts, up to a minute.

@@ -222,7 +222,7 @@ pub(super) fn number(value: u64) -> String {
     text
 }
 
-fn bytes(value: u64) -> String {
+pub(super) fn bytes(value: u64) -> String {
     let mut scaled = value as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if scaled < 1000.0 {

@@ -150,7 +150,7 @@ fn whole(
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
 /// Counts the rows of both tables by hour, anew.
-fn tally_times(counts: &mut Counts, batch: &Batch) {
+pub fn tally_times(counts: &mut Counts, batch: &Batch) {
     counts.hours.clear();
     (counts.first_event, counts.last_event) = (None, None);
     // Neighbours mostly share an hour; the map is touched when it changes.

@@ -5,13 +5,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::audit::EventReader;
 use super::block::Span;
 use super::columns::{AuditRow, ControlRow};
 use super::record::Record;
 use super::{Decoder, klog};
+use crate::event::identity::{event_id, text_id};
 use crate::event::json::{Cursor, Stop};
 use crate::event::{Reject, RejectReason};
 
@@ -194,19 +194,12 @@ impl Decoder {
     }
 
     fn event_id(&mut self, cluster: Option<Span>, id: Span, stage: Option<Span>) -> u64 {
-        self.hashed.clear();
-        for part in [cluster, Some(id), stage] {
-            // A separator that stands in no UTF-8 text keeps the parts apart.
-            self.hashed.push(if part.is_some() { 0xFF } else { 0xFE });
-            self.hashed.extend_from_slice(part.map(|span| self.block.get(span)).unwrap_or_default());
-        }
-        xxh3_64(&self.hashed)
+        let text = |span: Span| self.block.get(span);
+        event_id(&mut self.hashed, cluster.map(text), text(id), stage.map(text))
     }
 
     fn text_id(&mut self, cluster: Option<Span>, text: Span, time: Option<i64>) -> u64 {
-        self.hashed.clear();
-        self.hashed.extend_from_slice(&time.unwrap_or(i64::MIN).to_le_bytes());
-        self.hashed.extend_from_slice(cluster.map(|span| self.block.get(span)).unwrap_or_default());
-        xxh3_64_with_seed(self.block.get(text), xxh3_64(&self.hashed))
+        let cluster = cluster.map(|span| self.block.get(span));
+        text_id(&mut self.hashed, cluster, self.block.get(text), time)
     }
 }

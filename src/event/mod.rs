@@ -7,6 +7,7 @@ pub mod address;
 mod batch;
 mod counts;
 mod escape;
+pub mod identity;
 pub mod json;
 mod position;
 pub mod schema;

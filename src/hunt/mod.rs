@@ -2,7 +2,7 @@
 //!
 //! The same tables, columns and functions as a rule has. [`Session`] runs statements, [`check`] says
 //! what is wrong with saved queries, [`files`] makes tables of files that are decoded while a query
-//! runs. What rows look like in the end is the command's affair.
+//! runs, beside our own Parquet, of which DataFusion reads what a query needs. What rows look like in the end is the command's affair.
 
 mod bind;
 mod check;
@@ -15,4 +15,4 @@ pub use bind::{Given, values};
 pub use check::check;
 pub use error::HuntError;
 pub use files::Account;
-pub use session::{Limits, Prepared, Session};
+pub use session::{Limits, Prepared, Session, run};

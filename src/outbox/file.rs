@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -52,6 +52,10 @@ pub(super) struct DatabaseFile {
     path: PathBuf,
     /// `None` after a fault, until it is opened again.
     database: RwLock<Option<Database>>,
+    /// Held by who writes. redb makes a second writer wait and does not look afterwards whether the first
+    /// has failed: the second would work on pages that are not what they seem, until redb asserts, and once
+    /// more while it unwinds, which ends the process.
+    writing: Mutex<()>,
 }
 
 impl DatabaseFile {
@@ -61,12 +65,18 @@ impl DatabaseFile {
             return Err(OutboxError::Missing { path: path.to_owned() });
         }
         let database = open(path)?;
-        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)) })
+        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)), writing: Mutex::default() })
     }
 
     /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |data| data.len())
+    }
+
+    /// Waits for the turn to write; whoever writes holds it until their operation has ended, and opens the
+    /// file again with it in their hands if the one before has failed.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one operation; after a fault of the storage the file is closed until [`DatabaseFile::reopen`].
@@ -156,9 +166,10 @@ fn open_file(path: &Path) -> Result<Database, OutboxError> {
         let file = options.open(path).map_err(opening)?;
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES).create_with_file_format_v3(true);
-        let told = path.to_owned();
+        // redb checks a file it has just made, too.
+        let (told, fresh) = (path.to_owned(), file.metadata().is_ok_and(|data| data.len() == 0));
         builder.set_repair_callback(move |session| {
-            if session.progress() == 0.0 {
+            if session.progress() == 0.0 && !fresh {
                 tracing::info!(path = %told.display(), "the outbox was not closed; checking it");
             }
         });

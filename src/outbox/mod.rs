@@ -187,18 +187,27 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// One operation on the database. If it was opened again after a fault, what is kept in memory is
-    /// counted anew first: what the fault interrupted may have been written or not.
-    fn with<T>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&redb::Database) -> Result<T, Fault>,
-    ) -> Result<T, OutboxError> {
+    /// One operation that reads the database.
+    fn read<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, OutboxError> {
+        self.reopen()?;
+        self.inner.file.with("reading", work)
+    }
+
+    /// One operation that changes the database.
+    fn write<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, OutboxError> {
+        let _turn = self.inner.file.turn();
+        self.reopen()?;
+        self.inner.file.with("writing to", work)
+    }
+
+    /// Opens the database again if a fault has closed it. What is kept in memory is counted anew then: what
+    /// the fault interrupted may have been written or not.
+    fn reopen(&self) -> Result<(), OutboxError> {
         if self.inner.file.reopen()? {
             self.count()?;
             self.inner.signals.keys().for_each(|sink| self.wake(sink));
         }
-        self.inner.file.with(operation, work)
+        Ok(())
     }
 
     fn count(&self) -> Result<(), OutboxError> {

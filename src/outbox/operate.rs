@@ -74,7 +74,7 @@ impl Outbox {
         from: Option<&Place>,
         max: usize,
     ) -> Result<(Vec<Listed>, Option<Place>), OutboxError> {
-        self.with("reading", |database| {
+        self.read(|database| {
             let transaction = database.begin_read()?;
             let queue = transaction.open_table(tables::QUEUE)?;
             let alerts = transaction.open_table(tables::ALERTS)?;
@@ -195,7 +195,7 @@ impl Outbox {
     }
 
     fn drop_keys(&self, sink: &str, keys: &[Key], now: i64) -> Result<u64, OutboxError> {
-        let (gone, bytes) = self.with("writing to", |database| {
+        let (gone, bytes) = self.write(|database| {
             let transaction = database.begin_write()?;
             let (mut gone, mut letters) = (Vec::new(), Vec::new());
             let bytes;
@@ -222,7 +222,7 @@ impl Outbox {
 
     /// The first alerts of a queue.
     fn front(&self, sink: &str) -> Result<Vec<Key>, OutboxError> {
-        self.with("reading", |database| {
+        self.read(|database| {
             let transaction = database.begin_read()?;
             let queue = transaction.open_table(tables::QUEUE)?;
             let mut keys = Vec::new();
@@ -236,7 +236,7 @@ impl Outbox {
 
     /// The places of alerts in the queues of sinks.
     fn find(&self, sinks: &[&str], ids: &[String]) -> Result<BTreeMap<String, Vec<Key>>, OutboxError> {
-        self.with("reading", |database| {
+        self.read(|database| {
             let transaction = database.begin_read()?;
             let known = transaction.open_table(tables::IDS)?;
             let alerts = transaction.open_table(tables::ALERTS)?;

@@ -63,7 +63,7 @@ impl Outbox {
         if alerts.is_empty() {
             return Ok(0);
         }
-        let put = self.with("writing to", |database| {
+        let put = self.write(|database| {
             let transaction = database.begin_write()?;
             let put = self.put_in(&transaction, alerts, now)?;
             if put.new.is_empty() {

@@ -76,7 +76,7 @@ impl Outbox {
     /// At most `max` alerts that may be tried now, the most urgent first and of those the oldest.
     pub fn due(&self, sink: &str, max: usize) -> Result<Vec<Entry>, OutboxError> {
         let now = Instant::now();
-        self.with("reading", |database| {
+        self.read(|database| {
             let transaction = database.begin_read()?;
             let queue = transaction.open_table(tables::QUEUE)?;
             let alerts = transaction.open_table(tables::ALERTS)?;
@@ -119,7 +119,7 @@ impl Outbox {
             return Ok(());
         }
         let instant = Instant::now();
-        let (gone, waits, bytes) = self.with("writing to", |database| {
+        let (gone, waits, bytes) = self.write(|database| {
             let transaction = database.begin_write()?;
             let (mut gone, mut waits, mut letters) = (Vec::new(), Vec::new(), Vec::new());
             let bytes;
@@ -166,7 +166,7 @@ impl Outbox {
     pub fn oldest(&self) -> Result<BTreeMap<String, Option<i64>>, OutboxError> {
         let mut oldest: BTreeMap<String, Option<i64>> =
             self.state().depth.keys().map(|sink| (sink.clone(), None)).collect();
-        self.with("reading", |database| {
+        self.read(|database| {
             let transaction = database.begin_read()?;
             let queue = transaction.open_table(tables::QUEUE)?;
             let alerts = transaction.open_table(tables::ALERTS)?;

@@ -2,7 +2,9 @@
 
 pub mod cases;
 pub mod live;
+pub mod parquet;
 pub mod replay;
 pub mod stages;
 
+pub use parquet::ledger;
 pub use stages::{Progress, Range};

@@ -14,6 +14,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::parquet::{self, Rows, Sorted};
 use crate::decode::{Decoded, Decoder, Dedup, DedupError};
 use crate::event::{Batch, Counts, Reject, cluster_name};
 use crate::source::files::{Chunk, FileProblem, FileStatus, Inputs, Reader, Sizes};
@@ -96,7 +97,13 @@ pub struct Piece<T> {
     pub outcome: Option<T>,
 }
 
-type Job = (u64, Result<Chunk, FileProblem>);
+/// What a worker makes rows of.
+enum Work {
+    Chunk(Chunk),
+    Rows(Rows),
+}
+
+type Job = (u64, Result<Work, FileProblem>);
 type Done<T> = (u64, Result<Piece<T>, DedupError>);
 
 /// Whose turn it is to take out duplicates.
@@ -149,7 +156,7 @@ pub fn run<T: Send>(
     let (jobs, todo) = bounded::<Job>(threads);
     let (done, results) = bounded::<Done<T>>(threads * 2);
     std::thread::scope(|scope| {
-        scope.spawn(move || read(inputs, progress, &jobs));
+        scope.spawn(move || read(inputs, range, progress, &jobs));
         for _ in 0..threads {
             let (todo, done, turns) = (todo.clone(), done.clone(), &turns);
             scope.spawn(move || decode(&todo, &done, turns, work, range));
@@ -163,15 +170,25 @@ pub fn run<T: Send>(
     })
 }
 
-fn read(inputs: &Inputs, progress: &dyn Progress, jobs: &Sender<Job>) {
-    for (sequence, item) in (0..).zip(Reader::new(inputs, Sizes::default())) {
+fn read(inputs: &Inputs, range: &Range, progress: &dyn Progress, jobs: &Sender<Job>) {
+    let sorted = Sorted::new(inputs);
+    let mut sequence = 0;
+    let mut send = |item: Result<Work, FileProblem>| {
         progress.advance(match &item {
-            Ok(chunk) => chunk.bytes_read,
+            Ok(Work::Chunk(chunk)) => chunk.bytes_read,
+            Ok(Work::Rows(rows)) => rows.bytes_read,
             Err(problem) => problem.bytes_read,
         });
-        if jobs.send((sequence, item)).is_err() {
-            return;
-        }
+        sequence += 1;
+        jobs.send((sequence - 1, item)).is_ok()
+    };
+    let unreadable = sorted.unreadable.iter().cloned().map(Err);
+    let others = Reader::new(&sorted.others, Sizes::default()).map(|item| match item {
+        Ok(chunk) => Ok(Work::Chunk(Chunk { file: sorted.other(chunk.file), ..chunk })),
+        Err(problem) => Err(FileProblem { file: sorted.other(problem.file), ..problem }),
+    });
+    if unreadable.chain(others).all(&mut send) {
+        sorted.parts(range, &mut |item| send(item.map(Work::Rows)));
     }
 }
 
@@ -184,15 +201,30 @@ fn decode<T>(
 ) {
     let mut decoder = Decoder::default();
     for (sequence, job) in todo {
-        let piece = match job {
-            Ok(chunk) => {
-                let decoded = decoder.decode(&chunk.raw);
+        let decoded = match job {
+            Ok(Work::Chunk(chunk)) => Ok((chunk.file, decoder.decode(&chunk.raw), true)),
+            Ok(Work::Rows(Rows { file, part: None, bytes_read })) => {
+                Err(FileProblem { file, status: FileStatus::Ok, bytes_read })
+            }
+            Ok(Work::Rows(Rows { file, part: Some(part), bytes_read })) => match parquet::read(&part) {
+                Ok(decoded) => Ok((file, decoded, false)),
+                Err(error) => {
+                    let status = FileStatus::Incomplete(error.to_string());
+                    Err(FileProblem { file, status, bytes_read })
+                }
+            },
+            Err(problem) => Err(problem),
+        };
+        let piece = match decoded {
+            Ok((file, decoded, ours)) => {
                 let Some(kept) = turns.take(sequence, |dedup| dedup.retain(decoded)) else { return };
                 kept.map(|Decoded { batch, counts, rejects }| {
                     let batch = range.select(batch);
                     let outcome = Some(work(&batch));
-                    decoder.recycle(batch);
-                    Piece { file: chunk.file, problem: None, counts, rejects, outcome }
+                    if ours {
+                        decoder.recycle(batch);
+                    }
+                    Piece { file, problem: None, counts, rejects, outcome }
                 })
             }
             Err(FileProblem { file, status, .. }) => {
@@ -200,7 +232,8 @@ fn decode<T>(
                     return;
                 }
                 let (counts, rejects) = (Counts::default(), Vec::new());
-                Ok(Piece { file, problem: Some(status), counts, rejects, outcome: None })
+                let problem = (status != FileStatus::Ok).then_some(status);
+                Ok(Piece { file, problem, counts, rejects, outcome: None })
             }
         };
         if done.send((sequence, piece)).is_err() {

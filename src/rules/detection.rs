@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 /// One rule. Everything here passed the header's checks; the SQL is not planned yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detection {
     /// File stem.
     pub id: String,

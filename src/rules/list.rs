@@ -23,6 +23,13 @@ pub struct List {
     ranges: Vec<IpNet>,
 }
 
+/// Everything else is made from the entries.
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.entries == other.entries
+    }
+}
+
 /// A row of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -122,7 +122,7 @@ fn reason(error: &reqwest::Error, url: &Url, timeouts: Timeouts) -> String {
             "no trusted TLS connection to {host}: {cause}; SSL_CERT_FILE names a private authority to trust"
         )
     } else if error.is_connect() {
-        format!("cannot connect to {host}: {cause}")
+        format!("cannot connect to {host}: {cause}; check the address, and firewall and proxy on the way")
     } else {
         format!("the connection to {host} broke: {cause}")
     }

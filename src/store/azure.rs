@@ -1,5 +1,6 @@
 //! A prefix of a blob container, through object_store.
 
+use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +153,14 @@ impl Container {
             Ok((_, None)) => Err(self.failed("read", key, "the answer has no etag")),
             Err(e) => self.none_if_absent("read", key, &e),
         }
+    }
+
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let path = self.path("read", key)?;
+        self.within("read", key, LARGE, self.client.get_range(&path, range)).await
     }
 
     pub async fn head(&self, key: &str) -> Result<Option<Head>, StoreError> {

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,6 +123,17 @@ impl Folder {
             let mut content = Vec::new();
             file.read_to_end(&mut content)?;
             Ok(Some((content.into(), head.etag)))
+        })
+        .await
+    }
+
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.run("read", key, move |_, path| {
+            let (mut file, _) = open_object(&path)?.ok_or(io::ErrorKind::NotFound)?;
+            file.seek_relative(i64::try_from(range.start).map_err(io::Error::other)?)?;
+            let mut content = Vec::new();
+            file.take(range.end.saturating_sub(range.start)).read_to_end(&mut content)?;
+            Ok(content.into())
         })
         .await
     }

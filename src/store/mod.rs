@@ -5,16 +5,19 @@
 //! location, `a/b/c`. Every wait has an end. What the objects mean is left to `checkpoint` and `archive`.
 
 mod azure;
+mod blob;
 mod environment;
 mod error;
 mod folder;
 mod location;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
 
+pub use blob::{Blob, Stream, wait};
 pub use environment::Environment;
 pub use error::StoreError;
 pub use location::{Location, LocationError};
@@ -127,6 +130,20 @@ impl Store {
             Backend::Azure(container) => container.get(key).await,
             Backend::Folder(folder) => folder.get(key).await,
         }
+    }
+
+    /// Bytes of an object, which must have so many.
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let wanted = range.end.saturating_sub(range.start);
+        let bytes = match &self.0 {
+            Backend::Azure(container) => container.get_range(key, range).await?,
+            Backend::Folder(folder) => folder.get_range(key, range).await?,
+        };
+        if bytes.len() as u64 != wanted {
+            let found = format!("{} bytes where {wanted} should be", bytes.len());
+            return Err(StoreError::failed("read", key, found));
+        }
+        Ok(bytes)
     }
 
     /// An object without its content, if there is one.

@@ -87,7 +87,7 @@ impl Rig {
     }
 }
 
-fn config(hub: &Hub, replica: &str) -> Config {
+pub fn config(hub: &Hub, replica: &str) -> Config {
     Config {
         namespace: "localhost".to_owned(),
         hub: "audit".to_owned(),

@@ -3,24 +3,39 @@
 //! A [`Scene`] is one folder, one hub and one Sentinel; replicas of the service are started in it with
 //! what a test changes of the configuration. What must come in the end is waited for, never slept for.
 
+mod azure;
+mod clock;
 mod crash;
+mod disk;
 mod faults;
+mod messages;
 mod outages;
 mod poison;
+mod refusals;
+mod reload;
 mod replicas;
+mod secrets;
+mod send;
 mod stream;
 mod traffic;
+mod unwritable;
+mod volume;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aksentry::hub::{Hub, Options};
+use aksentry::store::Store;
+use arrow::array::AsArray as _;
+use arrow::datatypes::DataType;
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use crate::support::sentinel::{RULE_ID, STREAM, Sentinel};
 
@@ -38,9 +53,14 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// With a hub of other properties, but for its partitions.
+    pub async fn with(options: Options) -> Self {
         // What a test opens itself needs the provider too; another test may have been faster.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let hub = Hub::start(Options { partitions: PARTITIONS, ..Options::default() }).await.unwrap();
+        let hub = Hub::start(Options { partitions: PARTITIONS, ..options }).await.unwrap();
         Self { folder: TempDir::new().unwrap(), hub, sentinel: Sentinel::start(TOKEN, &[]).await }
     }
 
@@ -93,11 +113,16 @@ auth = {{ kind = "token", env = "TEST_SENTINEL" }}
         )
     }
 
-    /// Starts a replica with that configuration.
-    pub fn start(&self, replica: &str, configuration: &str) -> Service {
+    /// Writes a configuration down.
+    pub fn write(&self, replica: &str, configuration: &str) -> PathBuf {
         let path = self.folder.path().join(format!("{replica}.toml"));
         std::fs::write(&path, configuration).unwrap();
-        Service::start(&path)
+        path
+    }
+
+    /// Starts a replica with that configuration.
+    pub fn start(&self, replica: &str, configuration: &str) -> Service {
+        Service::start(&self.write(replica, configuration))
     }
 
     /// The ids that reached Sentinel.
@@ -125,15 +150,29 @@ pub struct Service {
 
 impl Service {
     pub fn start(configuration: &Path) -> Self {
-        let mut child = program()
-            .args(["run", "--config"])
-            .arg(configuration)
+        Self::start_with(configuration, |_| ())
+    }
+
+    /// The same with other flags or variables.
+    pub fn start_with(configuration: &Path, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = program();
+        command.args(["run", "--config"]).arg(configuration);
+        Self::spawn_with(&mut command, change)
+    }
+
+    /// Starts a command that is the service, or becomes it.
+    pub fn spawn(command: &mut Command) -> Self {
+        Self::spawn_with(command, |_| ())
+    }
+
+    fn spawn_with(command: &mut Command, change: impl FnOnce(&mut Command)) -> Self {
+        command
             .env("TEST_HUB", "Endpoint=sb://localhost/;SharedAccessKeyName=test;SharedAccessKey=dGVzdA==")
             .env("TEST_SENTINEL", TOKEN)
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        change(command);
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, into) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
         std::thread::spawn(move || {
@@ -147,6 +186,33 @@ impl Service {
     /// Everything it said so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What one of its addresses answers.
+    pub fn get(&self, path: &str) -> String {
+        get(&format!("http://{}/{path}", self.telemetry()))
+    }
+
+    /// Waits until it says that it is not ready, with all of these words; the whole answer.
+    #[track_caller]
+    pub fn not_ready(&self, words: &[&str]) -> String {
+        let said = || {
+            let text = self.get("readyz");
+            let all = words.iter().all(|word| text.contains(word));
+            (text.starts_with("HTTP/1.0 503") && all).then_some(text)
+        };
+        wait_for(&format!("{words:?} in /readyz"), said, || format!("{}\n{}", self.get("readyz"), self.log()))
+    }
+
+    /// Waits until it is ready.
+    #[track_caller]
+    pub fn ready(&self) {
+        let ready = || self.get("readyz").starts_with("HTTP/1.0 200").then_some(());
+        wait_for("readiness", ready, || format!("{}\n{}", self.get("readyz"), self.log()));
     }
 
     pub fn signal(&self, signal: &str) {
@@ -218,6 +284,47 @@ pub fn wait_for_ids(scene: &Scene, wanted: &BTreeSet<String>, services: &[&Servi
     wait_for("every alert", arrived, account);
     let surplus: Vec<String> = scene.delivered().difference(wanted).cloned().collect();
     assert!(surplus.is_empty(), "alerts that replay does not give: {surplus:?}");
+}
+
+/// The ids of the alerts in a file sink.
+pub fn ids_in(path: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    whole.map(|alert: serde_json::Value| id(&alert, "id")).collect()
+}
+
+/// The dead letters of a state folder.
+pub fn dead_letters(state: &Path) -> Vec<serde_json::Value> {
+    let Ok(files) = std::fs::read_dir(state.join("dead-letters")) else { return Vec::new() };
+    let texts = files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    let text: String = texts.collect();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The audit ids in an archive, each with how many rows have it.
+pub async fn archived(store: &Store) -> BTreeMap<String, usize> {
+    let mut rows = BTreeMap::new();
+    for file in store.list("table=audit").await.unwrap() {
+        // A file may go while we look.
+        let Some((content, _)) = store.get(&file.key).await.unwrap() else { continue };
+        for batch in ParquetRecordBatchReaderBuilder::try_new(content).unwrap().build().unwrap() {
+            let batch = batch.unwrap();
+            let ids = batch.column_by_name("audit_id").unwrap();
+            let ids = arrow::compute::cast(ids, &DataType::Utf8).unwrap();
+            for id in ids.as_string::<i32>() {
+                *rows.entry(id.unwrap().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    rows
+}
+
+/// Waits until so many different rows are in an archive.
+#[track_caller]
+pub fn wait_for_rows(store: &Store, rows: usize, service: &Service) {
+    let count = || tokio::task::block_in_place(|| Handle::current().block_on(archived(store))).len();
+    let account = || format!("{} of {rows}\n{}", count(), service.log());
+    wait_for("every row in the archive", || (count() == rows).then_some(()), account);
 }
 
 /// What an address answers, in plain HTTP; empty if it does not.

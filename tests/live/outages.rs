@@ -1,23 +1,15 @@
 //! Sinks that fail in every way they can: the others go on, and nothing is lost.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::traffic::traffic;
-use super::{Scene, program, wait_for, wait_for_ids};
+use super::{Scene, dead_letters, ids_in, program, wait_for, wait_for_ids};
 use crate::support::http::Answer;
 use crate::support::sentinel::fault;
 use crate::support::smtp::Smtp;
-
-/// The ids of the alerts in a file sink.
-fn ids_in(path: &Path) -> BTreeSet<String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let whole = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-    whole.map(|alert: serde_json::Value| super::id(&alert, "id")).collect()
-}
 
 /// While Sentinel does not take anything, the file gets everything; then Sentinel does, too.
 #[tokio::test(flavor = "multi_thread")]
@@ -75,13 +67,9 @@ async fn what_is_refused_for_good_is_a_dead_letter_with_its_reason() {
     scene.sentinel.outage(Some(fault(400, "InvalidStream", "the stream is not declared")));
     let service = scene.start("a", &scene.configuration("a", ""));
     scene.publish(&traffic.messages);
-    let folder = scene.folder.path().join("state-a/dead-letters");
+    let state = scene.folder.path().join("state-a");
     let letters = || {
-        let files = std::fs::read_dir(&folder).ok()?;
-        let text: String =
-            files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
-        let letters: Vec<serde_json::Value> =
-            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let letters = dead_letters(&state);
         (letters.len() >= expected.len()).then_some(letters)
     };
     let letters = wait_for("dead letters", letters, || service.log());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// Microseconds of 2026-05-04T10:00:00Z.
-const BEGIN: i64 = 1_777_888_800_000_000;
+pub const BEGIN: i64 = 1_777_888_800_000_000;
 const CLUSTER: &str = "/SUBSCRIPTIONS/3F1D5C60-0000-4000-8000-00000000D001/RESOURCEGROUPS/RG-LIVE/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/AKS-LIVE";
 const RECORDS_A_MESSAGE: usize = 50;
 /// Secrets that each of the bulk readers asks for.

@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "the tests that use all of it come one by one")]
 
 pub mod azurite;
+pub mod entra;
 pub mod http;
 pub mod sentinel;
 pub mod servers;
 pub mod smtp;
+pub mod tls;

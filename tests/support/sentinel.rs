@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
@@ -45,6 +46,8 @@ type Rows = Arc<Mutex<BTreeMap<String, Vec<Value>>>>;
 pub struct Sentinel {
     server: Server,
     rows: Rows,
+    limit: Arc<AtomicUsize>,
+    too_large: Arc<AtomicUsize>,
 }
 
 impl Sentinel {
@@ -53,7 +56,13 @@ impl Sentinel {
         let rows = Rows::default();
         let kept = Arc::clone(&rows);
         let token = token.to_owned();
+        let (limit, too_large) = (Arc::new(AtomicUsize::new(usize::MAX)), Arc::<AtomicUsize>::default());
+        let (most, count) = (Arc::clone(&limit), Arc::clone(&too_large));
         let server = Server::start(move |request| match check(request, &token, refused) {
+            Ok(rows) if rows.len() > most.load(Ordering::Relaxed) => {
+                count.fetch_add(1, Ordering::Relaxed);
+                fault(413, "ContentLengthLimitExceeded", "Maximum allowed content length exceeded")
+            }
             Ok(rows) => {
                 let mut kept = kept.lock().unwrap();
                 for row in rows {
@@ -64,7 +73,17 @@ impl Sentinel {
             Err((status, code, message)) => fault(status, code, &message),
         })
         .await;
-        Self { server, rows }
+        Self { server, rows, limit, too_large }
+    }
+
+    /// From now on a request with more rows than this is too large.
+    pub fn limit(&self, rows: usize) {
+        self.limit.store(rows, Ordering::Relaxed);
+    }
+
+    /// How many requests were too large.
+    pub fn too_large(&self) -> usize {
+        self.too_large.load(Ordering::Relaxed)
     }
 
     /// Rows stored, by alert id; more than one where an alert was sent again.

@@ -15,6 +15,7 @@ use super::output::{Format, stdout};
 use super::{Context, Exit};
 use poll::{Client, Snapshot};
 use screen::{Event, Screen};
+use view::Room;
 
 /// How often the service is asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -58,7 +59,9 @@ impl Top {
         let mut out = stdout();
         if format == Format::Table {
             let style = context.terminal.stdout;
-            for line in view::frame(&snapshot, client.address(), None) {
+            for line in
+                view::frame(&snapshot, client.address(), None, Room { width: style.width, height: None })
+            {
                 writeln!(out, "{}", line.render(style, style.width))?;
             }
         } else {
@@ -79,7 +82,7 @@ async fn live_view(client: &Client, first: Snapshot, context: &Context) -> anyho
     let mut last = first;
     let mut lost = None;
     loop {
-        screen.draw(&view::frame(&last, client.address(), lost.as_deref()))?;
+        screen.draw(|room| view::frame(&last, client.address(), lost.as_deref(), room))?;
         tokio::select! {
             event = screen.event() => match event {
                 Event::Leave => return Ok(()),

@@ -37,11 +37,14 @@ pub(super) struct Rates {
     pub alerts: f64,
 }
 
-/// Upper bounds, since the start of the service; `None` where nothing was measured.
+/// Upper bounds, since the start of the service; `None` where nothing was measured, or where there is no
+/// bound because it took longer than the longest that is told apart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Quantiles {
     pub p50: Option<f64>,
     pub p99: Option<f64>,
+    /// The longest that is told apart; `None` where nothing was measured.
+    pub longest: Option<f64>,
 }
 
 pub(super) struct Client {
@@ -153,7 +156,9 @@ fn quantiles(samples: &Samples, name: &str) -> Quantiles {
         let bucket = buckets.iter().find(|(_, count)| total > 0.0 && *count >= share * total);
         bucket.map(|(bound, _)| *bound).filter(|bound| bound.is_finite())
     };
-    Quantiles { p50: bound(0.5), p99: bound(0.99) }
+    let mut told_apart =
+        buckets.iter().map(|(bound, _)| *bound).filter(|bound| total > 0.0 && bound.is_finite());
+    Quantiles { p50: bound(0.5), p99: bound(0.99), longest: told_apart.next_back() }
 }
 
 #[cfg(test)]
@@ -184,7 +189,8 @@ mod tests {
         assert!(rates.messages > 0.0 && rates.alerts == 0.0);
         assert!((rates.records / rates.messages - 4.0).abs() < 0.01, "{rates:?}");
         assert!((rates.events / rates.messages - 2.0).abs() < 0.01, "{rates:?}");
-        assert_eq!(second.event_delay_seconds, Quantiles { p50: Some(4.096), p99: Some(4.096) });
+        let delay = &second.event_delay_seconds;
+        assert_eq!((delay.p50, delay.p99), (Some(4.096), Some(4.096)));
         assert_eq!(second.alert_delay_seconds, Quantiles::default());
         // A service that was started again counts from zero.
         let again = snapshot(Status::default(), &Samples::default(), Instant::now(), Some(&second));
@@ -210,7 +216,7 @@ mod tests {
     fn quantiles_are_upper_bounds() {
         let text = "d_bucket{le=\"1.0\"} 50\nd_bucket{le=\"2.0\"} 98\nd_bucket{le=\"+Inf\"} 100\n";
         let found = quantiles(&Samples::parse(text), "d_bucket");
-        assert_eq!(found, Quantiles { p50: Some(1.0), p99: None });
+        assert_eq!(found, Quantiles { p50: Some(1.0), p99: None, longest: Some(2.0) });
         assert_eq!(quantiles(&Samples::parse("d_bucket{le=\"+Inf\"} 0\n"), "d_bucket"), Quantiles::default());
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tokio::sync::mpsc;
 
-use super::view::Line;
+use super::view::{Line, Room};
 use crate::cli::terminal::Style;
 
 /// What somebody wants.
@@ -73,11 +73,12 @@ impl Screen {
         }
     }
 
-    /// Shows as many lines as there is room for. Written in one go and over what was there, so that
+    /// Shows as many of the lines made for it as there is room for. Written in one go and over what was there, so that
     /// nothing flickers.
-    pub fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+    pub fn draw(&mut self, lines: impl FnOnce(Room) -> Vec<Line>) -> io::Result<()> {
         let size = terminal_size::terminal_size();
         let (width, height) = size.map_or((80, 24), |(w, h)| (usize::from(w.0), usize::from(h.0)));
+        let lines = lines(Room { width: Some(width), height: Some(height) });
         let mut text = String::from("\x1b[H");
         for (at, line) in lines.iter().take(height.max(1)).enumerate() {
             if at > 0 {

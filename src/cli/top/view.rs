@@ -4,9 +4,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::poll::{Quantiles, Snapshot};
 use crate::cli::terminal::{Style, Tint, safe};
+use crate::telemetry::status::Partition;
 
 /// Rules shown at most.
 const RULES: usize = 10;
+/// Lines that one trouble takes at most.
+const TROUBLE_LINES: usize = 4;
+const INDENT: &str = "  ";
 /// Characters of the bar of the longest lag.
 const BAR: usize = 24;
 
@@ -55,21 +59,33 @@ impl Line {
     }
 }
 
+/// Columns and rows there are; `None`: any number.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    pub width: Option<usize>,
+    pub height: Option<usize>,
+}
+
 /// The whole view; `lost` is why the service could not be asked any more.
-pub(super) fn frame(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
-    let mut lines = state(snapshot, address, lost);
+pub(super) fn frame(snapshot: &Snapshot, address: &str, lost: Option<&str>, room: Room) -> Vec<Line> {
+    let Room { width, height } = room;
+    let mut lines = state(snapshot, address, lost, width);
     lines.push(Line::default());
     lines.extend(numbers(snapshot));
-    for block in [partitions(snapshot), sinks(snapshot), rules(snapshot), given_up(snapshot)] {
+    for block in [partitions(snapshot, height), sinks(snapshot, width), rules(snapshot), given_up(snapshot)] {
         if !block.is_empty() {
             lines.push(Line::default());
             lines.extend(block);
         }
     }
+    if let Some(height) = height.filter(|height| lines.len() > *height) {
+        lines.truncate(height.saturating_sub(1));
+        lines.push(Line::head("… the terminal is too low for the rest"));
+    }
     lines
 }
 
-fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
+fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>, width: Option<usize>) -> Vec<Line> {
     let status = &snapshot.status;
     let mut head = Line::default().tinted(Tint::Bold, format!("aksentry {}", status.version));
     if !status.replica.is_empty() {
@@ -84,11 +100,33 @@ fn state(snapshot: &Snapshot, address: &str, lost: Option<&str>) -> Vec<Line> {
     let head = head.then(format!("  {address}"));
     let mut lines = vec![head];
     if let Some(lost) = lost {
-        lines.push(Line::default().tinted(Tint::High, format!("  {lost}")));
+        lines.extend(trouble(lost, width));
         lines.push(Line::head("  asking again every second; below is what was known last, q leaves"));
     }
-    lines.extend(status.troubles.iter().map(|text| Line::default().tinted(Tint::High, format!("  {text}"))));
+    lines.extend(status.troubles.iter().flat_map(|text| trouble(text, width)));
     lines
+}
+
+/// What somebody should read to its end: on as many lines as it takes, within reason.
+fn trouble(text: &str, width: Option<usize>) -> Vec<Line> {
+    let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT.len()).max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in safe(text).split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    if lines.len() > TROUBLE_LINES {
+        lines.truncate(TROUBLE_LINES);
+        if let Some(last) = lines.last_mut() {
+            *last = fit(&format!("{last} …"), room).trim_end().to_owned();
+        }
+    }
+    lines.into_iter().map(|line| Line::default().tinted(Tint::High, format!("{INDENT}{line}"))).collect()
 }
 
 fn numbers(snapshot: &Snapshot) -> Vec<Line> {
@@ -97,9 +135,12 @@ fn numbers(snapshot: &Snapshot) -> Vec<Line> {
         if value < 10.0 { format!("{value:.1}/s") } else { format!("{}/s", count(value.round() as u64)) }
     };
     let cell = |name: &str, value: String| format!("{name:<12}{value:>12}   ");
-    let delay = |quantiles: &Quantiles| match (quantiles.p50, quantiles.p99) {
-        (Some(p50), Some(p99)) => format!("half within {}, 99 % within {}", span(p50), span(p99)),
-        (Some(p50), None) => format!("half within {}", span(p50)),
+    let delay = |quantiles: &Quantiles| match (quantiles.p50, quantiles.p99, quantiles.longest) {
+        (Some(p50), Some(p99), _) => format!("half within {}, 99 % within {}", span(p50), span(p99)),
+        (Some(p50), None, Some(longest)) => {
+            format!("half within {}, the slowest above {}", span(p50), span(longest))
+        }
+        (None, _, Some(longest)) => format!("half above {}", span(longest)),
         _ => "not measured yet".to_owned(),
     };
     let age = |seconds: f64| if seconds > 0.0 { span(seconds) } else { "0 s".to_owned() };
@@ -127,9 +168,17 @@ fn numbers(snapshot: &Snapshot) -> Vec<Line> {
     lines
 }
 
-fn partitions(snapshot: &Snapshot) -> Vec<Line> {
-    let partitions = &snapshot.status.partitions;
+/// Where there is not room for all, those that need looking at come first.
+fn partitions(snapshot: &Snapshot, height: Option<usize>) -> Vec<Line> {
+    let mut partitions: Vec<&Partition> = snapshot.status.partitions.iter().collect();
     let longest = partitions.iter().map(|partition| partition.lag).max().unwrap_or(0);
+    // A quarter of the rows: sinks and rules want to be seen as well.
+    let most = height.map_or(usize::MAX, |height| (height / 4).max(2));
+    let mut rest = Vec::new();
+    if partitions.len() > most {
+        partitions.sort_by_key(|partition| (!partition.stalled, std::cmp::Reverse(partition.lag)));
+        rest = partitions.split_off(most.saturating_sub(1));
+    }
     let mut lines = Vec::new();
     for partition in partitions {
         let share = if longest > 0 { partition.lag as f64 / longest as f64 } else { 0.0 };
@@ -141,30 +190,36 @@ fn partitions(snapshot: &Snapshot) -> Vec<Line> {
                 .tinted(Tint::Dim, "·".repeat(BAR - full));
         lines.push(if partition.stalled { line.tinted(Tint::High, "  STALLED") } else { line });
     }
+    if !rest.is_empty() {
+        let messages = count(rest.iter().map(|partition| partition.messages).sum());
+        let lag = count(rest.iter().map(|partition| partition.lag).sum());
+        let others = format!("{} others", rest.len());
+        lines.push(Line::head(format!("{others:<12}{messages:>14}{lag:>12}")));
+    }
     if !lines.is_empty() {
         lines.insert(0, Line::head(format!("{:<12}{:>14}{:>12}", "PARTITION", "MESSAGES", "LAG")));
     }
     lines
 }
 
-fn sinks(snapshot: &Snapshot) -> Vec<Line> {
+fn sinks(snapshot: &Snapshot, width: Option<usize>) -> Vec<Line> {
     let mut lines = Vec::new();
     for sink in &snapshot.status.sinks {
         let oldest = if sink.waiting > 0 { span(sink.oldest_seconds) } else { "-".to_owned() };
-        let line = Line::new(format!(
-            "{}{:>9}{:>10}{:>11}{:>9}{:>9}  ",
+        lines.push(Line::new(format!(
+            "{}{:>9}{:>12}{:>11}{:>9}{:>9}",
             fit(&sink.sink, 16),
             count(sink.waiting),
             oldest,
             count(sink.delivered),
             count(sink.retries),
             count(sink.refused)
-        ));
-        lines.push(line.tinted(Tint::High, sink.error.as_deref().unwrap_or_default()));
+        )));
+        lines.extend(sink.error.iter().flat_map(|error| trouble(error, width)));
     }
     if !lines.is_empty() {
         let head = format!(
-            "{:<16}{:>9}{:>10}{:>11}{:>9}{:>9}  LAST ERROR",
+            "{:<16}{:>9}{:>12}{:>11}{:>9}{:>9}",
             "SINK", "WAITING", "OLDEST", "DELIVERED", "RETRIES", "REFUSED"
         );
         lines.insert(0, Line::head(head));
@@ -263,6 +318,7 @@ fn span(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0 if seconds <= 0.0 => "0 s".to_owned(),
+        0 if seconds < 0.001 => "< 1 ms".to_owned(),
         0 => format!("{:.0} ms", seconds * 1000.0),
         1..=9 => format!("{seconds:.1} s"),
         10..=119 => format!("{whole} s"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cli::top::poll::Client;
-use crate::telemetry::metrics::{Outcome, Partition, Queue, Reason, Rule, RuleSeverity, Sink, SinkOutcome};
+use crate::telemetry::metrics::{self, Outcome, Queue, Reason, Rule, RuleSeverity, Sink, SinkOutcome};
 use crate::telemetry::status::About;
 use crate::telemetry::{Health, Metrics, http};
 
@@ -12,7 +12,7 @@ use crate::telemetry::{Health, Metrics, http};
 async fn troubled() -> Snapshot {
     let metrics = Metrics::new();
     for (name, messages, lag) in [("0", 1_234_567, 50), ("1", 10, 100), ("2", 0, 0)] {
-        let partition = Partition { partition: name.into() };
+        let partition = metrics::Partition { partition: name.into() };
         metrics.messages.get_or_create(&partition).inc_by(messages);
         metrics.lag.get_or_create(&partition).set(lag);
         metrics.stalled.get_or_create(&partition).set(i64::from(name == "1"));
@@ -37,7 +37,7 @@ async fn troubled() -> Snapshot {
     metrics.commit_age_seconds.set(14.0);
     let health = Health::default();
     health.set("partition 1", Some("stalled since 08:00"));
-    health.note("sink email", Some("451 try \x1b[2Jlater"));
+    health.note("sink email", Some("since 08:00: 451 try \x1b[2Jlater"));
     let about = About { version: "1.2.3".into(), replica: "aksentry-0".into() };
     let any = ([127, 0, 0, 1], 0).into();
     let server = http::serve(any, about, Arc::new(metrics), Arc::new(health)).await.unwrap();
@@ -52,7 +52,7 @@ async fn troubled() -> Snapshot {
 }
 
 fn shown(snapshot: &Snapshot, lost: Option<&str>, width: Option<usize>) -> Vec<String> {
-    let lines = frame(snapshot, "http://x:9464", lost);
+    let lines = frame(snapshot, "http://x:9464", lost, Room { width, height: None });
     lines.iter().map(|line| line.render(Style::default(), width)).collect()
 }
 
@@ -75,9 +75,10 @@ PARTITION         MESSAGES         LAG
 1                       10         100  ████████████████████████  STALLED
 2                        0           0  ························
 
-SINK              WAITING    OLDEST  DELIVERED  RETRIES  REFUSED  LAST ERROR
-email               1,200 2 h 1 min          0       31        0  451 try \\u{1b}[2Jlater
-sentinel                0         -         88        0        0
+SINK              WAITING      OLDEST  DELIVERED  RETRIES  REFUSED
+email               1,200   2 h 1 min          0       31        0
+  since 08:00: 451 try \\u{1b}[2Jlater
+sentinel                0           -         88        0        0
 
 RULE                                        ALERTS        BUSY
 secret-access-bulk                              12      250 ms
@@ -93,7 +94,15 @@ async fn a_narrow_terminal_cuts_and_a_lost_service_is_said() {
     let lines = shown(&snapshot, Some("nothing answers at http://x:9464"), Some(40));
     assert!(lines.iter().all(|line| line.width() <= 40), "{lines:#?}");
     assert_eq!(lines[1], "  nothing answers at http://x:9464");
-    let colours = frame(&snapshot, "x", Some("gone"))[0].render(Style { color: true, width: None }, None);
+    let long = "no role: ".to_owned() + &"give the identity the role ".repeat(9);
+    let lines = shown(&snapshot, Some(&long), Some(40));
+    assert_eq!(
+        lines[1..3],
+        ["  no role: give the identity the role", "  give the identity the role give the"]
+    );
+    assert!(lines[4].ends_with('…') && !lines[5].contains("role"), "{lines:#?}");
+    let colours = frame(&snapshot, "x", Some("gone"), Room::default())[0]
+        .render(Style { color: true, width: None }, None);
     assert!(colours.contains("\x1b[1;37;41m LOST \x1b[0m"), "{colours:?}");
 }
 
@@ -102,8 +111,30 @@ fn numbers_as_people_read_them() {
     let counts = [0, 999, 1000, 1_234_567].map(count);
     assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
     assert_eq!([0.0, 1023.0, 1536.0, 5e6, 5e8].map(bytes), ["0 B", "1023 B", "1.5 KB", "4.8 MB", "477 MB"]);
-    let spans = [0.0, 0.0415, 1.0, 45.0, 600.0, 7260.0, 259_200.0].map(span);
-    assert_eq!(spans, ["0 s", "42 ms", "1.0 s", "45 s", "10 min", "2 h 1 min", "3 d 0 h"]);
+    let spans = [0.0, 0.0004, 0.0415, 1.0, 45.0, 600.0, 7260.0, 259_200.0].map(span);
+    assert_eq!(spans, ["0 s", "< 1 ms", "42 ms", "1.0 s", "45 s", "10 min", "2 h 1 min", "3 d 0 h"]);
     assert_eq!(fit("abcdefgh", 6), "abcd… ");
     assert_eq!(fit("日本語", 6), "日… ".to_owned() + "  ");
+}
+
+#[tokio::test]
+async fn a_low_terminal_shows_what_needs_looking_at() {
+    let mut snapshot = troubled().await;
+    for n in 3..32 {
+        let partition = Partition { partition: n.to_string(), messages: 5, lag: 1, stalled: false };
+        snapshot.status.partitions.push(partition);
+    }
+    let room = Room { width: Some(80), height: Some(24) };
+    let lines: Vec<String> = frame(&snapshot, "x", None, room)
+        .iter()
+        .map(|line| line.render(Style::default(), Some(80)))
+        .collect();
+    assert_eq!(lines.len(), 24, "{lines:#?}");
+    let begins = |text: &str| lines.iter().position(|line| line.starts_with(text)).unwrap();
+    let first = begins("PARTITION");
+    // The stalled one, then those furthest behind, and all others together.
+    assert!(lines[first + 1].starts_with("1   ") && lines[first + 1].ends_with("STALLED"), "{lines:#?}");
+    assert!(lines[first + 2].starts_with("0   "), "{lines:#?}");
+    assert_eq!(lines[begins("27 others")], "27 others              130          26");
+    assert!(begins("email") < 24 && lines[23].starts_with("… the terminal is too low"), "{lines:#?}");
 }

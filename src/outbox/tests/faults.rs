@@ -32,6 +32,24 @@ fn puts_alerts_for_ever() {
     let Some(state) = std::env::var_os(FOLDER) else { return };
     let sinks = [route("all", Severity::Informational)];
     let outbox = open_with(Path::new(&state), Config::default(), &sinks).unwrap();
+    // Another who writes, as the worker of a sink does: a fault of the disk meets two at once.
+    let worker = outbox.clone();
+    std::thread::spawn(move || {
+        let keys = loop {
+            let keys: Vec<_> = worker.due("all", 1).unwrap().iter().map(|entry| entry.key).collect();
+            if !keys.is_empty() {
+                break keys;
+            }
+            std::thread::yield_now();
+        };
+        loop {
+            let again = || Settled::Retry { reason: "later".into(), after: Duration::ZERO };
+            let results: Vec<_> = keys.iter().map(|key| (*key, again())).collect();
+            if worker.settle("all", &results, NOW).is_err() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
     let mut out = std::io::stdout().lock();
     let mut said = String::new();
     for i in 0u64.. {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::commit::Group;
+use super::figures::Told;
 use super::keeper::Order;
 use super::segment::Segment;
 use super::watermark::Watermark;
@@ -92,6 +93,8 @@ pub(super) struct State {
     looked: Instant,
     figures: Instant,
     latest: i64,
+    /// What of the engine's figures is in the metrics.
+    pub told: Told,
 }
 
 enum Next {
@@ -108,6 +111,8 @@ impl Detect {
         source: &mut dyn Source,
         control: &mut mpsc::Receiver<Control>,
     ) -> Result<(), Fault> {
+        // What kept the one before from its work is tried anew.
+        ["outbox", "dead_letters"].into_iter().for_each(|what| self.health.set(what, None));
         let now = Instant::now();
         let mut state = State {
             matcher: self.engine.matcher(),
@@ -121,6 +126,7 @@ impl Detect {
             looked: now,
             figures: now,
             latest: i64::MIN,
+            told: Told::default(),
         };
         loop {
             self.health.tick("detect");
@@ -211,8 +217,10 @@ impl Detect {
         state.decoder.recycle(batch);
         drop(room);
 
-        // An event dated in the future must not make all others late.
-        let latest = counts.last_event.map(|latest| latest.min(at.saturating_add(AHEAD)));
+        // An event dated in the future must not make all others late. The hub's clock is asked too: ours
+        // may be set back, and then every event would be of the future.
+        let now = at.max(span.last.enqueued);
+        let latest = counts.last_event.map(|latest| latest.min(now.saturating_add(AHEAD)));
         state.watermark.note(&span.partition, latest);
         state.latest = state.latest.max(latest.unwrap_or(i64::MIN));
         match state.open.get_mut(&span.partition) {
@@ -236,12 +244,14 @@ impl Detect {
             self.hand_on(state)?;
         } else if !self.windows.leads() && state.passed_on.elapsed() >= PASS_ON {
             state.passed_on = Instant::now();
-            let segment = self.windows.cut(&state.watermark);
-            self.send(Group { segment, ..Group::default() });
+            self.pass_on(state);
         }
         if state.figures.elapsed() >= FIGURES {
             state.figures = Instant::now();
             self.figures(state);
+            if state.open.is_empty() && state.committing.is_none() {
+                self.health.set("pipeline", None);
+            }
             self.health.set("source", source.trouble().as_deref());
         }
         Ok(())
@@ -272,7 +282,7 @@ impl Detect {
             Some(archive) => archive.close_files().map_err(|e| Fault::Begin(e.to_string()))?,
             None => Vec::new(),
         };
-        let segment = self.windows.cut(&state.watermark);
+        let segment = self.windows.cut(&state.watermark, Instant::now());
         let spans: Vec<Span> = std::mem::take(&mut state.open).into_values().collect();
         if spans.is_empty() && files.is_empty() && segment.is_none() {
             return Ok(());
@@ -284,6 +294,14 @@ impl Detect {
             self.snapshot(false);
         }
         Ok(())
+    }
+
+    /// Hands on the journal's rows alone, if it has anything to say.
+    fn pass_on(&mut self, state: &State) {
+        let segment = self.windows.cut(&state.watermark, Instant::now());
+        if segment.is_some() {
+            self.send(Group { segment, ..Group::default() });
+        }
     }
 
     fn send(&self, group: Group) {
@@ -312,7 +330,11 @@ impl Detect {
 
     fn control(&mut self, state: &mut State, control: Control) -> Result<(), Fault> {
         match control {
-            Control::Committed { positions: true } => state.committing = None,
+            Control::Committed { positions: true } => {
+                state.committing = None;
+                // What was begun again has come further than it had.
+                self.health.set("pipeline", None);
+            }
             Control::Committed { positions: false } => {}
             Control::Follow => {
                 self.windows.follow();
@@ -320,8 +342,7 @@ impl Detect {
             }
             Control::Lead { state: before, applied } => {
                 // Rows kept as a follower come back through the store.
-                let segment = self.windows.cut(&state.watermark);
-                self.send(Group { segment, ..Group::default() });
+                self.pass_on(state);
                 self.engine.reset();
                 if let Some(before) = before {
                     self.restore(&before);
@@ -376,16 +397,15 @@ impl Detect {
         }
     }
 
-    fn reload(&mut self, state: &mut State, mut engine: Engine) {
-        match self.engine.snapshot() {
-            Ok(before) => {
-                std::mem::swap(&mut self.engine, &mut engine);
-                self.restore(&before);
-            }
-            Err(error) => {
-                tracing::error!("windows begin empty after the reload: {error}");
-                self.engine = engine;
-            }
+    fn reload(&mut self, state: &mut State, engine: Engine) {
+        // What the old one counted, before it goes.
+        self.figures(state);
+        state.told = Told::default();
+        let before = self.engine.snapshot();
+        self.engine = engine;
+        match before {
+            Ok(before) => self.restore(&before),
+            Err(error) => tracing::error!("windows begin empty after the reload: {error}"),
         }
         state.matcher = self.engine.matcher();
     }
@@ -403,6 +423,9 @@ impl Detect {
     fn bury(&mut self, span: &Span, rejects: Vec<Reject>, now: i64) -> Result<(), Fault> {
         if rejects.is_empty() {
             return Ok(());
+        }
+        if let Some(archive) = &mut self.archive {
+            rejects.iter().for_each(|reject| archive.reject(now, reject.reason.as_str()));
         }
         let origin = Origin::Message { partition: span.partition.to_string(), sequence: span.last.sequence };
         let letters: Vec<DeadLetter> = rejects
@@ -432,17 +455,13 @@ impl Detect {
         what: &'static str,
         mut step: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> Result<T, Fault> {
-        let mut failed = false;
         loop {
             match step(self) {
                 Ok(done) => {
-                    if failed {
-                        self.health.set(what, None);
-                    }
+                    self.health.set(what, None);
                     return Ok(done);
                 }
                 Err(error) => {
-                    failed = true;
                     tracing::error!("trying again in {AGAIN:?}: {error}");
                     self.health.set(what, Some(&error.to_string()));
                     self.health.tick("detect");
@@ -450,7 +469,9 @@ impl Detect {
                         return Err(Fault::Begin(error.to_string()));
                     }
                     let stop = self.stop.clone();
-                    let _ = self.handle.block_on(tokio::time::timeout(AGAIN, stop.cancelled()));
+                    // The wait belongs to the runtime, so it is made inside.
+                    let wait = async { tokio::time::timeout(AGAIN, stop.cancelled()).await };
+                    let _ = self.handle.block_on(wait);
                 }
             }
         }

@@ -1,8 +1,32 @@
 //! What the detecting thread tells the metrics.
 
+use std::collections::BTreeMap;
+
 use super::detect::{Detect, State};
 use crate::event::Counts;
 use crate::telemetry::metrics::{self, Outcome, Queue};
+
+/// How much of what an engine counts was added to the metrics. An engine counts from nothing, the
+/// metrics go on over a reload; so another engine needs another of these.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    seconds: BTreeMap<String, f64>,
+    failures: BTreeMap<String, u64>,
+}
+
+impl Told {
+    /// How many of the seconds spent on a rule are new.
+    fn seconds(&mut self, rule: &str, all: f64) -> f64 {
+        let before = self.seconds.insert(rule.to_owned(), all);
+        (all - before.unwrap_or_default()).max(0.0)
+    }
+
+    /// How many of a rule's failures are new.
+    fn failures(&mut self, rule: &str, all: u64) -> u64 {
+        let before = self.failures.insert(rule.to_owned(), all);
+        all.saturating_sub(before.unwrap_or_default())
+    }
+}
 
 impl Detect {
     pub(super) fn count(&self, counts: &Counts, received: i64) {
@@ -24,7 +48,7 @@ impl Detect {
         }
     }
 
-    pub(super) fn figures(&mut self, state: &State) {
+    pub(super) fn figures(&mut self, state: &mut State) {
         let bytes = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let queue = |queue| self.metrics.queue_bytes.get_or_create_owned(&Queue { queue });
         queue("journal").set(bytes(self.windows.waiting()));
@@ -40,17 +64,31 @@ impl Detect {
         for usage in self.engine.usage() {
             let rule = metrics::Rule { rule: usage.rule.to_owned() };
             self.metrics.window_rows.get_or_create(&rule).set(bytes(usage.rows));
-            let seconds = self.metrics.rule_seconds.get_or_create_owned(&rule);
-            seconds.inc_by((usage.seconds - seconds.get()).max(0.0));
+            let more = state.told.seconds(usage.rule, usage.seconds);
+            self.metrics.rule_seconds.get_or_create(&rule).inc_by(more);
         }
         for (rule, failure) in self.engine.failures() {
-            let counter =
-                self.metrics.rule_failures.get_or_create_owned(&metrics::Rule { rule: rule.clone() });
-            let more = failure.times.saturating_sub(counter.get());
+            let more = state.told.failures(rule, failure.times);
             if more > 0 {
                 tracing::error!(rule, times = more, "a rule failed and went on: {}", failure.reason);
-                counter.inc_by(more);
+                let rule = metrics::Rule { rule: rule.clone() };
+                self.metrics.rule_failures.get_or_create(&rule).inc_by(more);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_counts_is_told_once_and_another_counts_from_nothing() {
+        let mut told = Told::default();
+        assert_eq!((told.seconds("a", 1.5), told.seconds("a", 2.0), told.seconds("b", 0.5)), (1.5, 0.5, 0.5));
+        assert_eq!((told.failures("a", 3), told.failures("a", 3), told.failures("a", 5)), (3, 0, 2));
+        // After a reload.
+        told = Told::default();
+        assert_eq!((told.seconds("a", 0.25), told.failures("a", 1)), (0.25, 1));
     }
 }

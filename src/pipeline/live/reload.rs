@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::detect::{Engine, EngineConfig};
-use crate::rules::{Catalog, Diagnostic, Level, Sources};
+use crate::rules::{Catalog, Detection, Diagnostic, Level, Sources};
 
 /// Changes a catalog as the configuration says: rules switched off, severities.
 pub type Adjust = Box<dyn Fn(&mut Catalog) -> Vec<Diagnostic> + Send + Sync>;
@@ -65,20 +65,61 @@ fn read(sources: &Sources, adjust: &Adjust) -> Result<Catalog, Vec<Diagnostic>> 
 
 /// What differs, one line each.
 fn changes(before: &Catalog, after: &Catalog) -> Vec<String> {
-    let texts = |catalog: &Catalog| -> BTreeMap<String, String> {
-        let rules = catalog.detections.iter().map(|rule| (format!("rule {}", rule.id), format!("{rule:?}")));
-        let lists = catalog.lists.iter().map(|(name, list)| (format!("list {name}"), format!("{list:?}")));
-        rules.chain(lists).collect()
+    let rules = |catalog: &Catalog| -> BTreeMap<String, Detection> {
+        catalog.detections.iter().map(|rule| (rule.id.clone(), rule.clone())).collect()
     };
-    let (before, after) = (texts(before), texts(after));
-    let mut changes = Vec::new();
-    for (name, text) in &after {
-        match before.get(name) {
-            None => changes.push(format!("{name} is new")),
-            Some(old) if old != text => changes.push(format!("{name} changed")),
-            Some(_) => {}
-        }
-    }
-    changes.extend(before.keys().filter(|name| !after.contains_key(*name)).map(|n| format!("{n} is gone")));
+    let mut changes = differences("rule", &rules(before), &rules(after));
+    changes.extend(differences("list", &before.lists, &after.lists));
     changes
+}
+
+fn differences<T: PartialEq>(
+    what: &str,
+    before: &BTreeMap<String, T>,
+    after: &BTreeMap<String, T>,
+) -> Vec<String> {
+    let told = |(name, new): (&String, &T)| match before.get(name) {
+        None => Some(format!("{what} {name} is new")),
+        Some(old) if old != new => Some(format!("{what} {name} changed")),
+        Some(_) => None,
+    };
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    after.iter().filter_map(told).chain(gone.map(|name| format!("{what} {name} is gone"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(folder: &std::path::Path) -> Catalog {
+        let sources = Sources { detections: Some(folder.to_owned()), lists: None };
+        let (catalog, problems) = Catalog::load(&sources);
+        assert!(problems.is_empty(), "{problems:?}");
+        catalog
+    }
+
+    #[test]
+    fn what_changed_is_told_and_what_did_not_is_not() {
+        let ours = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/detections"));
+        assert_eq!(changes(&load(ours), &load(ours)), [""; 0]);
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let text = std::fs::read_to_string(ours.join("execution/pod-exec.sql")).unwrap();
+        for rule in ["a", "b", "c"] {
+            put(&format!("execution/{rule}.sql"), &text);
+        }
+        put("lists/l.csv", "value,reason\nx,y\n");
+        put("lists/m.csv", "value,reason\nx,y\n");
+        let before = load(folder.path());
+        std::fs::remove_file(folder.path().join("execution/a.sql")).unwrap();
+        put("execution/b.sql", &text.replace("title = \"", "title = \"Now: "));
+        put("execution/d.sql", &text);
+        put("lists/m.csv", "value,reason\nx,z\n");
+        let told = ["rule b changed", "rule d is new", "rule a is gone", "list m changed"];
+        assert_eq!(changes(&before, &load(folder.path())), told);
+    }
 }

@@ -211,7 +211,6 @@ impl Live {
             committer: tokio::spawn(committer.run(todo)),
             keeper: keeper.map(|keeper| (tokio::spawn(keeper.run(orders_in)), orders)),
         };
-        self.parts.health.set("pipeline", None);
 
         let (done, mut ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("detect".into()).spawn(move || {
@@ -262,7 +261,10 @@ impl Live {
         // Planning takes a tenth of a second, which other tasks need not wait for.
         let reloaded = tokio::task::spawn_blocking(move || rules.reload()).await;
         let outcome = match reloaded {
-            Ok(Ok(None)) => return,
+            Ok(Ok(None)) => {
+                tracing::info!("rules and lists were read again: nothing changed");
+                return;
+            }
             Ok(Ok(Some((engine, changes)))) => {
                 for change in changes {
                     tracing::info!("reloaded: {change}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::Partition;
 
-/// What another replica said counts for so long; it says something every second.
+/// What another replica said counts for so long; it says something every few seconds.
 pub const HEARSAY: Duration = Duration::from_secs(60);
 
 /// How far a partition is: the latest event time seen, and whether the hub has nothing newer.

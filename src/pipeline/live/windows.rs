@@ -1,10 +1,17 @@
 //! This replica's part in the evaluation of windows: the journal it writes, and what of whose rows is in.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
 use super::keeper::Applied;
 use super::segment::Draft;
-use super::watermark::Watermark;
+use super::watermark::{Mark, Watermark};
+
+/// What did not change is said again after so long: well before others stop to believe it, and soon
+/// enough for a new leader, who waits to hear it.
+const SAY_AGAIN: Duration = Duration::from_secs(5);
 
 /// A snapshot is taken when so many segments, or more bytes than the last one had, came since.
 const SEGMENTS: u64 = 100;
@@ -30,6 +37,8 @@ pub struct Windows {
     applied: Applied,
     /// Segments and bytes since the last snapshot, and the last one's size.
     since: (u64, usize),
+    /// What was last said of partitions, and when.
+    said: Option<(BTreeMap<String, Mark>, Instant)>,
     last_size: usize,
     /// Whether there is a journal at all: a replay through the sinks has none.
     journaled: bool,
@@ -46,6 +55,7 @@ impl Windows {
             next: next.unwrap_or(0),
             applied: Applied::new(),
             since: (0, 0),
+            said: None,
             last_size: 0,
             journaled: next.is_some(),
         }
@@ -72,15 +82,20 @@ impl Windows {
     }
 
     /// Closes the segment of what was kept; `marks` come from the watermark. `None` without a journal.
-    /// A segment without rows still tells how far time has come, so followers write those too.
-    pub fn cut(&mut self, watermark: &Watermark) -> Option<(u64, Bytes)> {
+    /// A segment without rows still tells how far time has come, so followers write those too, seldom
+    /// where it stands still.
+    pub fn cut(&mut self, watermark: &Watermark, now: Instant) -> Option<(u64, Bytes)> {
         if !self.journaled || (self.draft.is_empty() && self.leads()) {
             return None;
         }
         let marks = watermark.marks();
-        if marks.is_empty() && self.draft.is_empty() {
+        let said = |(said, at): &(BTreeMap<String, Mark>, Instant)| {
+            *said == marks && now.duration_since(*at) < SAY_AGAIN
+        };
+        if self.draft.is_empty() && (marks.is_empty() || self.said.as_ref().is_some_and(said)) {
             return None;
         }
+        self.said = Some((marks.clone(), now));
         let bytes = self.draft.take(marks);
         let number = self.next;
         self.next += 1;
@@ -103,6 +118,7 @@ impl Windows {
     pub fn follow(&mut self) {
         self.role = Role::Follower;
         self.applied.clear();
+        self.said = None;
     }
 
     /// Notes that a segment's rows are in.
@@ -143,9 +159,9 @@ mod tests {
     #[test]
     fn a_new_leader_waits_for_its_own_older_rows_before_it_writes_state() {
         let mut windows = Windows::new("b".into(), Some(4));
-        let watermark = Watermark::default();
+        let (watermark, now) = (Watermark::default(), Instant::now());
         windows.keep(b"row");
-        assert_eq!(windows.cut(&watermark).map(|(number, _)| number), Some(4));
+        assert_eq!(windows.cut(&watermark, now).map(|(number, _)| number), Some(4));
         let direct = windows.lead(Applied::from([("a".into(), 9), ("b".into(), 2)]));
         assert_eq!(direct, 5);
         assert!(!windows.can_snapshot());
@@ -154,7 +170,7 @@ mod tests {
         windows.absorbed("b".into(), 4, 10);
         assert!(windows.snapshot_due());
         windows.keep(b"row");
-        assert_eq!(windows.cut(&watermark).map(|(number, _)| number), Some(5));
+        assert_eq!(windows.cut(&watermark, now).map(|(number, _)| number), Some(5));
         assert_eq!(windows.snapshot_taken(100), Applied::from([("a".into(), 9), ("b".into(), 5)]));
         assert!(!windows.snapshot_due());
         windows.follow();
@@ -162,11 +178,27 @@ mod tests {
     }
 
     #[test]
+    fn a_follower_says_what_is_new_and_the_rest_now_and_then() {
+        let mut windows = Windows::new("b".into(), Some(0));
+        let (mut watermark, now) = (Watermark::default(), Instant::now());
+        assert_eq!(windows.cut(&watermark, now), None, "it reads nothing yet");
+        let partition = crate::event::Partition::from("0");
+        watermark.note(&partition, Some(100));
+        assert_eq!(windows.cut(&watermark, now).map(|(number, _)| number), Some(0));
+        assert_eq!(windows.cut(&watermark, now + SAY_AGAIN / 2), None, "nothing is new");
+        assert_eq!(windows.cut(&watermark, now + SAY_AGAIN).map(|(number, _)| number), Some(1));
+        watermark.note(&partition, Some(200));
+        assert_eq!(windows.cut(&watermark, now + SAY_AGAIN).map(|(number, _)| number), Some(2));
+        windows.keep(b"row");
+        assert_eq!(windows.cut(&watermark, now + SAY_AGAIN).map(|(number, _)| number), Some(3));
+    }
+
+    #[test]
     fn without_a_journal_it_leads_and_writes_nothing() {
         let mut windows = Windows::new("a".into(), None);
         assert!(windows.leads());
         windows.keep(b"row");
-        assert_eq!((windows.waiting(), windows.cut(&Watermark::default())), (0, None));
+        assert_eq!((windows.waiting(), windows.cut(&Watermark::default(), Instant::now())), (0, None));
         assert!(!windows.can_snapshot());
     }
 }

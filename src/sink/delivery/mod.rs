@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Backoff, Sink};
 use crate::event::Clock;
 use crate::outbox::Outbox;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics};
 
 use worker::Worker;
 
@@ -42,6 +42,13 @@ impl Default for Timing {
     }
 }
 
+/// Where workers say how it goes: counts, and as a note `sink NAME` what a sink fails at.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+}
+
 /// The running workers; they end when this is dropped.
 #[derive(Debug)]
 pub struct Delivery {
@@ -54,15 +61,15 @@ pub struct Delivery {
 
 impl Delivery {
     /// Starts a worker for each sink, on the runtime this is called in.
-    pub fn start(outbox: Outbox, sinks: Vec<Arc<dyn Sink>>, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        Self::start_with(outbox, sinks, metrics, clock, Timing::default())
+    pub fn start(outbox: Outbox, sinks: Vec<Arc<dyn Sink>>, telling: Telling, clock: Clock) -> Self {
+        Self::start_with(outbox, sinks, telling, clock, Timing::default())
     }
 
     /// Starts with other waits than usual.
     pub fn start_with(
         outbox: Outbox,
         sinks: Vec<Arc<dyn Sink>>,
-        metrics: Arc<Metrics>,
+        telling: Telling,
         clock: Clock,
         timing: Timing,
     ) -> Self {
@@ -70,8 +77,8 @@ impl Delivery {
         let names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
         let mut workers = JoinSet::new();
         for sink in sinks {
-            let (outbox, metrics, clock) = (outbox.clone(), Arc::clone(&metrics), Arc::clone(&clock));
-            workers.spawn(Worker::new(sink, outbox, metrics, clock, timing, stop.clone()).run());
+            let (outbox, telling, clock) = (outbox.clone(), telling.clone(), Arc::clone(&clock));
+            workers.spawn(Worker::new(sink, outbox, telling, clock, timing, stop.clone()).run());
         }
         let mut gauges = JoinSet::new();
         gauges.spawn(observe(outbox.clone(), clock));

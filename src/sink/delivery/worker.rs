@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Timing;
+use super::{Telling, Timing};
 use crate::alert::Alert;
 use crate::event::Clock;
+use crate::event::value::rfc3339;
 use crate::outbox::{Entry, Key, Outbox, OutboxError, Settled};
 use crate::sink::breaker::Breaker;
 use crate::sink::{Outcome, Sink};
-use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
 
 /// An alert that failed so often is sent alone: it may be what the sink fails at, and then the others
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     sink: Arc<dyn Sink>,
     name: String,
     outbox: Outbox,
-    metrics: Arc<Metrics>,
+    telling: Telling,
     clock: Clock,
     timing: Timing,
     stop: CancellationToken,
@@ -41,6 +41,8 @@ pub(super) struct Worker {
     linger: Option<Instant>,
     /// Sends in a row of which a part is to be tried again.
     partial: u32,
+    /// Since when not everything goes well, microseconds since the epoch.
+    failing: Option<i64>,
     /// Failures of the disk in a row.
     faults: u32,
 }
@@ -49,7 +51,7 @@ impl Worker {
     pub fn new(
         sink: Arc<dyn Sink>,
         outbox: Outbox,
-        metrics: Arc<Metrics>,
+        telling: Telling,
         clock: Clock,
         timing: Timing,
         stop: CancellationToken,
@@ -60,13 +62,14 @@ impl Worker {
             sink,
             name,
             outbox,
-            metrics,
+            telling,
             clock,
             timing,
             stop,
             breaker,
             linger: None,
             partial: 0,
+            failing: None,
             faults: 0,
         }
     }
@@ -160,11 +163,12 @@ impl Worker {
         let started = Instant::now();
         let mut outcomes = self.send(alerts).await;
         let label = metrics::Sink { sink: self.name.clone() };
-        self.metrics.send_seconds.0.get_or_create(&label).observe(started.elapsed().as_secs_f64());
+        self.telling.metrics.send_seconds.0.get_or_create(&label).observe(started.elapsed().as_secs_f64());
         let silent =
             || Outcome::Retry { reason: "the sink did not say what became of it".into(), after: None };
         outcomes.resize_with(keys.len(), silent);
 
+        self.note(&outcomes);
         let wait = self.judge(&outcomes);
         let now = (self.clock)();
         let mut results = Vec::with_capacity(keys.len());
@@ -173,7 +177,7 @@ impl Worker {
             let (name, settled) = match outcome {
                 Outcome::Delivered => {
                     let delay = Duration::from_micros(now.saturating_sub(put_at).max(0).unsigned_abs());
-                    self.metrics.alert_delay.0.get_or_create(&label).observe(delay.as_secs_f64());
+                    self.telling.metrics.alert_delay.0.get_or_create(&label).observe(delay.as_secs_f64());
                     ("delivered", Settled::Delivered)
                 }
                 Outcome::Retry { reason, after } => {
@@ -187,7 +191,7 @@ impl Worker {
                 }
             };
             let label = metrics::SinkOutcome { sink: self.name.clone(), outcome: name };
-            self.metrics.sends.get_or_create(&label).inc();
+            self.telling.metrics.sends.get_or_create(&label).inc();
             results.push((key, settled));
         }
         if let Some((alerts, reason)) = refusal {
@@ -200,6 +204,26 @@ impl Worker {
         }
         self.settle(results).await;
         wait.is_none()
+    }
+
+    /// Says what the sink fails at and since when, or that it does not any more.
+    fn note(&mut self, outcomes: &[Outcome]) {
+        let component = format!("sink {}", self.name);
+        let again = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Retry { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        let refused = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Refused { reason } => Some(format!("refused for good, see dead letters: {reason}")),
+            _ => None,
+        });
+        let Some(reason) = again.or(refused) else {
+            self.failing = None;
+            return self.telling.health.note(&component, None);
+        };
+        let since = *self.failing.get_or_insert_with(|| (self.clock)());
+        let since = rfc3339(since - since.rem_euclid(1_000_000)).unwrap_or_default();
+        self.telling.health.note(&component, Some(&format!("since {since}: {reason}")));
     }
 
     /// What the answers say of the sink itself; how long to leave it alone if it took nothing.

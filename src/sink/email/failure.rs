@@ -104,8 +104,13 @@ impl Failure {
             let hint = "it does not speak TLS at once; write smtp:// for STARTTLS";
             return Self::new(Kind::Broken, format!("no TLS with {server} ({words}): {hint}"));
         }
-        let what = if stage == Stage::Connect { "cannot connect to" } else { "lost the connection to" };
-        Self::new(Kind::Broken, format!("{what} {server}: {words}"))
+        let reason = match stage {
+            Stage::Connect => {
+                format!("cannot connect to {server}: {words}; check server, and the firewall on the way")
+            }
+            _ => format!("lost the connection to {server}: {words}"),
+        };
+        Self::new(Kind::Broken, reason)
     }
 
     /// What becomes of an alert whose mail failed like this.

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{FileReport, FileStatus, order};
+use crate::store::{Blob, Environment, Location, LocationError, Store, StoreError, wait};
 
 /// A path that cannot be used at all; the command line is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -22,19 +23,25 @@ pub enum InputError {
     NoMatch(String),
     #[error("cannot read {pattern}: not a valid pattern ({reason})")]
     Pattern { pattern: String, reason: String },
-    #[error(
-        "cannot read {0}: this version reads local files only; download the container first (for example with azcopy)"
-    )]
+    #[error("cannot read {0}: it is no local file, and objects of a store are not read here; give a path")]
     Remote(String),
+    #[error("cannot read {0}: {1}")]
+    Location(String, #[source] LocationError),
+    #[error("{0}")]
+    Store(#[source] StoreError),
+    #[error("cannot read {0}: no blob lies there; check the container and the prefix")]
+    NoBlob(String),
 }
 
 /// One file to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct InputFile {
-    /// As given or as found below a given folder.
+    /// As given or as found below a given folder; `az://…` for an object of a store.
     pub path: PathBuf,
-    /// Size on disk when it was listed.
+    /// Size when it was listed.
     pub bytes: u64,
+    /// Where it is an object of a store.
+    pub blob: Option<Blob>,
 }
 
 /// The files of a run, in the order they are read.
@@ -51,13 +58,26 @@ impl Inputs {
     /// Resolves files, folders (recursive, hidden entries skipped) and globs. Each file is listed once,
     /// however often it was named. Errors name the path that leads nowhere.
     pub fn resolve(paths: &[String]) -> Result<Inputs, InputError> {
+        Self::find(paths, None)
+    }
+
+    /// The same, with `az://CONTAINER/PREFIX` for the blobs below a prefix, or one blob. For threads that
+    /// may wait.
+    pub fn resolve_anywhere(paths: &[String], environment: &Environment) -> Result<Inputs, InputError> {
+        Self::find(paths, Some(environment))
+    }
+
+    fn find(paths: &[String], environment: Option<&Environment>) -> Result<Inputs, InputError> {
         let mut walk = Walk::default();
         for given in paths {
             let path = Path::new(given);
             match fs::metadata(path) {
                 Ok(metadata) => walk.add(path.to_path_buf(), &metadata, true, &mut Vec::new()),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => walk.unreadable(path, &error),
-                Err(_) if given.contains("://") => return Err(InputError::Remote(given.clone())),
+                Err(_) if given.contains("://") => match environment {
+                    Some(environment) => walk.remote(given, environment)?,
+                    None => return Err(InputError::Remote(given.clone())),
+                },
                 Err(_) if given.contains(['*', '?', '[']) => walk.glob(given)?,
                 Err(_) => return Err(InputError::Missing(given.clone())),
             }
@@ -135,7 +155,7 @@ impl Walk {
             }
         // Opening a pipe found in a folder would wait for ever; one that was named is meant.
         } else if (metadata.is_file() || named) && self.seen.insert(id) {
-            self.inputs.files.push(InputFile { path, bytes: metadata.len() });
+            self.inputs.files.push(InputFile { path, bytes: metadata.len(), blob: None });
         }
     }
 
@@ -160,6 +180,43 @@ impl Walk {
                 Err(error) => self.unreadable(&name, &error),
             }
         }
+    }
+
+    /// Blobs below a prefix or, where none lie below it, the blob of that name.
+    fn remote(&mut self, given: &str, environment: &Environment) -> Result<(), InputError> {
+        let bad = |error| InputError::Location(given.to_owned(), error);
+        let (container, prefix) = match Location::parse(given).map_err(bad)? {
+            Location::Folder(path) => {
+                let metadata = fs::metadata(&path);
+                let metadata = metadata.map_err(|_| InputError::Missing(path.display().to_string()))?;
+                self.add(path, &metadata, true, &mut Vec::new());
+                return Ok(());
+            }
+            Location::Azure { container, prefix } => (container, prefix),
+        };
+        // Keys are those of the container, so that two prefixes of it show which blob is which.
+        let whole = Location::Azure { container, prefix: String::new() };
+        let store = Store::open(&whole, environment).map_err(InputError::Store)?;
+        let mut found = wait(store.list(&prefix)).map_err(InputError::Store)?;
+        if found.is_empty() && !prefix.is_empty() {
+            let head = wait(store.head(&prefix)).map_err(InputError::Store)?;
+            found.extend(head.map(|head| head.object));
+        }
+        if found.is_empty() {
+            return Err(InputError::NoBlob(given.to_owned()));
+        }
+        for object in found {
+            let path = PathBuf::from(format!("{whole}/{}", object.key));
+            let hidden = object.key.strip_prefix(&prefix).unwrap_or(&object.key);
+            if hidden.split('/').any(|part| part.starts_with('.')) || object.key.ends_with('/') {
+                continue;
+            }
+            if self.seen.insert((0, 0, path.clone())) {
+                let blob = Some(Blob { store: store.clone(), key: object.key });
+                self.inputs.files.push(InputFile { path, bytes: object.bytes, blob });
+            }
+        }
+        Ok(())
     }
 
     fn glob(&mut self, pattern: &str) -> Result<(), InputError> {

@@ -181,7 +181,11 @@ impl Iterator for Reader<'_> {
             let file = self.next;
             let input = self.inputs.files.get(file)?;
             self.next += 1;
-            match FileReader::open(&input.path, self.sizes) {
+            let opened = match &input.blob {
+                None => FileReader::open(&input.path, self.sizes),
+                Some(blob) => FileReader::over(blob.stream(input.bytes), self.sizes),
+            };
+            match opened {
                 Ok(reader) => self.open = Some(Open { file, reader, untold: input.bytes }),
                 Err(status) => return Some(Err(FileProblem { file, status, bytes_read: input.bytes })),
             }

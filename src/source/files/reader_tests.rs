@@ -101,7 +101,7 @@ fn every_file_is_told_of_and_its_bytes_add_up() {
     put("4.json", b"");
     put("5.json", b"{\"last\":1}");
     let mut inputs = Inputs::resolve(&[dir.path().to_string_lossy().into_owned()]).unwrap();
-    inputs.files.push(super::InputFile { path: Path::new("/nowhere/x").into(), bytes: 7 });
+    inputs.files.push(super::InputFile { path: Path::new("/nowhere/x").into(), bytes: 7, blob: None });
     let mut bytes = 0;
     let mut problems = Vec::new();
     let mut with_chunks = Vec::new();

@@ -63,11 +63,12 @@ fn sorted(mut ids: Vec<String>) -> Vec<String> {
 struct Place {
     dir: TempDir,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 impl Place {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), metrics: Arc::new(Metrics::new()) }
+        Self { dir: tempfile::tempdir().unwrap(), metrics: Arc::new(Metrics::new()), health: Arc::default() }
     }
 
     fn outbox(&self, sinks: &[&str]) -> Outbox {
@@ -79,8 +80,8 @@ impl Place {
     }
 
     fn start(&self, outbox: &Outbox, sinks: Vec<Arc<dyn Sink>>, timing: Timing) -> Delivery {
-        let (outbox, metrics) = (outbox.clone(), Arc::clone(&self.metrics));
-        Delivery::start_with(outbox, sinks, metrics, Arc::new(|| NOW), timing)
+        let telling = Telling { metrics: Arc::clone(&self.metrics), health: Arc::clone(&self.health) };
+        Delivery::start_with(outbox.clone(), sinks, telling, Arc::new(|| NOW), timing)
     }
 
     #[track_caller]
@@ -326,5 +327,39 @@ async fn the_operator_can_have_a_sink_tried_at_once() {
     assert_eq!(outbox.retry(None, &Which::All).unwrap(), 4);
     assert_eq!(server.accepted(4).await, ids(0..4));
     assert_eq!(tries.load(Ordering::SeqCst), 2);
+    delivery.drain(PLENTY).await;
+}
+
+#[tokio::test]
+async fn what_a_sink_fails_at_is_known_until_it_delivers_again() {
+    let place = Place::new();
+    let up = Arc::new(AtomicBool::new(false));
+    let is_up = Arc::clone(&up);
+    let answer = move |ids: &[String]| match is_up.load(Ordering::SeqCst) {
+        false => Reply::Status(503),
+        true if ids[0] == "001" => Reply::Status(400),
+        true => OK,
+    };
+    let mut server = Server::start(answer).await;
+    let outbox = place.outbox(&["post"]);
+    outbox.put(&alerts(0..1), NOW).unwrap();
+    let delivery = place.start(&outbox, vec![Arc::new(Post::new("post", &server, 1))], QUICK);
+    let note = async |expected: Option<&str>| {
+        while place.health.notes().get("sink post").map(String::as_str) != expected {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let within = |waits| tokio::time::timeout(PLENTY, waits);
+    within(note(Some("since 2026-02-02T02:40:00Z: 503 Service Unavailable"))).await.unwrap();
+    up.store(true, Ordering::SeqCst);
+    server.accepted(1).await;
+    within(note(None)).await.unwrap();
+    // Refused for good is no way of going well.
+    outbox.put(&alerts(1..2), NOW).unwrap();
+    let refused = "since 2026-02-02T02:40:00Z: refused for good, see dead letters: 400: bad alert";
+    within(note(Some(refused))).await.unwrap();
+    outbox.put(&alerts(2..3), NOW).unwrap();
+    within(note(None)).await.unwrap();
+    assert!(place.health.troubles().is_empty(), "a sink that is away is no reason to restart anything");
     delivery.drain(PLENTY).await;
 }

@@ -1,0 +1,139 @@
+//! Rules and lists of a running service: read again whole or not at all, and the log says what changed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::{Scene, Service, id, wait_for};
+use crate::cli::{Place, record};
+
+/// Fires for the secret of this name.
+const SPECIAL: &str = r#"-- /// detection
+-- title = "A special secret was read"
+-- severity = "high"
+-- status = "stable"
+-- key = ["username"]
+-- attack = ["T1552.007"]
+-- section = [4]
+-- summary = "{username} read secret {name}"
+-- description = "Reads of one secret."
+-- false_positives = ["None"]
+-- ///
+SELECT time, cluster, username, name
+FROM audit
+WHERE resource = 'secrets' AND name = 'special'
+"#;
+
+/// A service with a pack of its own and a file of its alerts.
+struct Rig {
+    scene: Scene,
+    place: Place,
+    alerts: PathBuf,
+    service: Service,
+}
+
+impl Rig {
+    async fn start(place: Place) -> Self {
+        let scene = Scene::new().await;
+        let alerts = scene.folder.path().join("alerts.ndjson");
+        let more = format!("[[sink]]\ntype = \"file\"\npath = \"{}\"\n", alerts.display());
+        let path = scene.folder.path().join("aksentry.toml");
+        std::fs::write(&path, scene.configuration("a", &more)).unwrap();
+        let service = Service::start_with(&path, |command| {
+            command.arg("--detections").arg(place.path("detections"));
+            command.arg("--lists").arg(place.path("lists"));
+        });
+        Self { scene, place, alerts, service }
+    }
+
+    /// Rules and users of the alerts so far.
+    fn seen(&self) -> BTreeSet<(String, String)> {
+        let text = std::fs::read_to_string(&self.alerts).unwrap_or_default();
+        let alerts = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        alerts.map(|alert| (id(&alert, "rule"), id(&alert["key"], "username"))).collect()
+    }
+
+    /// Somebody reads a secret.
+    fn read(&self, user: &str, name: &str) {
+        self.scene.publish(&[Bytes::from(record(user, name, 1))]);
+    }
+
+    #[track_caller]
+    fn alerted(&self, rule: &str, user: &str) {
+        let wanted = (rule.to_owned(), user.to_owned());
+        wait_for(
+            &format!("{rule} of {user}"),
+            || self.seen().contains(&wanted).then_some(()),
+            || self.service.log(),
+        );
+    }
+
+    #[track_caller]
+    fn logged(&self, text: &str) {
+        wait_for(text, || self.service.log().contains(text).then_some(()), || self.service.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_files_are_taken_whole_or_not_at_all() {
+    let rig = Rig::start(Place::new()).await;
+    rig.read("alice", "db");
+    rig.alerted("secret-get", "alice");
+
+    rig.place.put("detections/credential-access/secret-special.sql", SPECIAL);
+    rig.logged("reloaded: rule secret-special is new");
+    rig.read("bob", "special");
+    rig.alerted("secret-special", "bob");
+
+    // A rule that cannot be used, and a good one beside it: neither is taken.
+    rig.place.put("detections/credential-access/secret-other.sql", SPECIAL.replace("'special'", "'other'"));
+    rig.place.put("detections/credential-access/secret-broken.sql", SPECIAL.replace("AND name", "AND nmae"));
+    rig.logged("secret-broken.sql:14:32: no column \\\"nmae\\\" in audit");
+    rig.logged("rules and lists were not reloaded; the last good ones stay");
+    rig.read("carol", "special");
+    rig.alerted("secret-special", "carol");
+    let metrics = super::get(&format!("http://{}/metrics", rig.service.telemetry()));
+    assert!(metrics.contains("aksentry_reloads_total{outcome=\"refused\"} "), "{metrics}");
+
+    std::fs::remove_file(rig.place.path("detections/credential-access/secret-broken.sql")).unwrap();
+    rig.place.put("lists/readers.csv", "value,reason\ngitops,reads what it deploys\ndave,on call\n");
+    rig.logged("reloaded: list readers changed");
+    rig.read("dave", "other");
+    rig.read("erin", "other");
+    rig.alerted("secret-get", "erin");
+    rig.alerted("secret-other", "dave");
+    assert!(!rig.seen().contains(&("secret-get".into(), "dave".into())), "the list was not read again");
+
+    let text = rig.place.read("detections/credential-access/secret-get.sql");
+    rig.place.put("detections/credential-access/secret-get.sql", text.replace("\"high\"", "\"low\""));
+    rig.logged("reloaded: rule secret-get changed");
+    std::fs::remove_file(rig.place.path("detections/credential-access/secret-special.sql")).unwrap();
+    rig.logged("reloaded: rule secret-special is gone");
+    rig.read("frank", "special");
+    rig.alerted("secret-get", "frank");
+    assert!(!rig.seen().contains(&("secret-special".into(), "frank".into())));
+    let (code, _, log) = rig.service.stop();
+    assert_eq!(code, 0, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_reads_what_nobody_watches() {
+    let place = Place::new();
+    // Changes behind a link are not noticed in the folder it lies in.
+    let text = place.read("detections/credential-access/secret-get.sql");
+    let elsewhere = place.put("elsewhere/secret-get.sql", &text);
+    let link = place.path("detections/credential-access/secret-get.sql");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    let rig = Rig::start(place).await;
+    rig.read("alice", "db");
+    rig.alerted("secret-get", "alice");
+    rig.service.signal("-HUP");
+    rig.logged("rules and lists were read again: nothing changed");
+    rig.place.put("elsewhere/secret-get.sql", text.replace("status_code = 200", "status_code = 201"));
+    rig.service.signal("-HUP");
+    rig.logged("reloaded: rule secret-get changed");
+    let (code, _, log) = rig.service.stop();
+    assert_eq!(code, 0, "{log}");
+}

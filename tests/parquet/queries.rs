@@ -1,0 +1,129 @@
+//! The archive as a table: what is pruned, what is missing, what is damaged.
+
+use std::fs;
+
+use aksentry::pipeline::Range;
+use aksentry::store::{Environment, Location};
+use arrow::array::{Array as _, AsArray as _};
+use parquet::arrow::ArrowWriter;
+
+use super::{archived, ask, number, options, parquet_files, sample_batches, samples};
+use crate::azurite::Place;
+
+/// The samples as an archive in a folder, and its path.
+fn archive() -> (Place, String) {
+    let place = Place::folder();
+    tokio::runtime::Runtime::new().unwrap().block_on(archived(&place.open(), &sample_batches(97)));
+    let Location::Folder(folder) = &place.location else { unreachable!() };
+    let path = folder.to_string_lossy().into_owned();
+    (place, path)
+}
+
+#[test]
+fn a_range_and_a_cluster_give_the_same_rows_from_archive_and_messages() {
+    let (_place, path) = archive();
+    let hour = 3_600_000_000;
+    // 2026-03-10T09:30:00Z
+    let since = 1_773_135_000_000_000;
+    let names = ["aks-shop-prod-neu", "AKS-SHOP-PROD-NEU", "aks-shop", "aks_shop-prod-neu", "%"];
+    for cluster in names.map(|name| Some(name.to_owned())).into_iter().chain([None]) {
+        for (since, until) in [(None, None), (Some(since), Some(since + 3 * hour)), (Some(since), None)] {
+            let range = Range { since, until, cluster: cluster.clone() };
+            let sql = "SELECT table_name, time, raw_id FROM (SELECT 'a' AS table_name, time, audit_id AS raw_id FROM audit \
+                       UNION ALL SELECT 'c', time, raw FROM control_plane) ORDER BY 1, 2, 3";
+            let rows = |path: &str| {
+                let (rows, damaged) =
+                    ask(sql, options(&[path.to_owned()], range.clone(), &Environment::default()));
+                assert_eq!(damaged, [""; 0]);
+                let shown = rows.iter().filter(|rows| rows.num_rows() > 0);
+                shown
+                    .map(|rows| arrow::util::pretty::pretty_format_batches(std::slice::from_ref(rows)))
+                    .map(|text| {
+                        text.unwrap()
+                            .to_string()
+                            .lines()
+                            .skip(3)
+                            .filter(|l| l.starts_with('|'))
+                            .collect::<Vec<_>>()
+                            .join("\n")
+                    })
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
+            assert_eq!(rows(&path), rows(&samples()), "{range:?}");
+        }
+    }
+}
+
+#[test]
+fn archive_and_messages_are_one_table_together() {
+    let (_place, path) = archive();
+    let alone = number("SELECT count(*) FROM audit", &path);
+    let all = options(&[path, samples()], Range::default(), &Environment::default());
+    let (rows, _) = ask("SELECT count(*) FROM audit WHERE verb IS NOT NULL", all);
+    assert_eq!(rows[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 2 * alone);
+}
+
+#[test]
+fn columns_that_an_older_file_lacks_are_null() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = &sample_batches(97)[0].audit;
+    let keep: Vec<usize> = (0..batch.num_columns())
+        .filter(|at| {
+            !matches!(batch.schema().field(*at).name().as_str(), "decision" | "body_skipped" | "groups")
+        })
+        .collect();
+    let older = batch.project(&keep).unwrap();
+    let path = folder.path().join("older.parquet");
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), older.schema(), None).unwrap();
+    writer.write(&older).unwrap();
+    writer.close().unwrap();
+    let path = path.to_string_lossy().into_owned();
+    let all = options(&[path.clone()], Range::default(), &Environment::default());
+    let (rows, _) =
+        ask("SELECT decision, groups, username, body_skipped FROM audit WHERE NOT body_skipped", all);
+    let count: usize = rows.iter().map(|rows| rows.num_rows()).sum();
+    assert_eq!(count, older.num_rows());
+    for rows in rows.iter().filter(|rows| rows.num_rows() > 0) {
+        assert_eq!(rows.column(0).null_count(), rows.num_rows());
+        assert_eq!(rows.column(1).null_count(), rows.num_rows());
+        assert_eq!(rows.column(2).null_count(), 0);
+        assert_eq!(rows.column(3).as_boolean().false_count(), rows.num_rows());
+    }
+    let replay = super::replayed(&options(&[path], Range::default(), &Environment::default()));
+    assert_eq!(replay.1.counts.events, older.num_rows() as u64);
+}
+
+#[test]
+fn a_damaged_file_is_passed_and_named() {
+    let (place, path) = archive();
+    let whole = number("SELECT count(*) FROM audit", &path);
+    let Location::Folder(folder) = &place.location else { unreachable!() };
+    let files = parquet_files(folder);
+    let victim = files.iter().find(|file| file.to_string_lossy().contains("table=audit")).unwrap();
+    let content = fs::read(victim).unwrap();
+    fs::write(victim, &content[..content.len() / 2]).unwrap();
+    let all = || options(&[path.clone()], Range::default(), &Environment::default());
+    let (rows, damaged) = ask("SELECT count(*) FROM audit", all());
+    let left = rows[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0);
+    assert!(0 < left && left < whole, "{left} of {whole}");
+    assert_eq!(damaged.len(), 1);
+    assert!(damaged[0].contains(&*victim.to_string_lossy()), "{damaged:?}");
+    let (_, outcome) = super::replayed(&all());
+    assert_eq!(outcome.counts.events, left.cast_unsigned());
+    let odd: Vec<_> = outcome.files.iter().filter(|file| file.status.to_string() != "ok").collect();
+    assert_eq!(odd.len(), 1);
+    assert!(odd[0].status.to_string().contains("damaged Parquet"), "{:?}", odd[0]);
+}
+
+#[test]
+fn other_parquet_is_none_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.parquet");
+    let batch = sample_batches(97)[0].audit.project(&[3, 4, 5]).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let all = options(&[path.to_string_lossy().into_owned()], Range::default(), &Environment::default());
+    assert_eq!(super::replayed(&all).1.counts.events, 0);
+}
