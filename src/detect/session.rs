@@ -53,7 +53,7 @@ pub fn for_hunts(
     let rows = ((memory >> 20) * ROWS_PER_MEGABYTE).clamp(128, 8192);
     let mut config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(rows);
     let options = config.options_mut();
-    options.execution.sort_spill_reservation_bytes = (memory / 16 / partitions).min(MERGE_MEMORY);
+    options.execution.sort_spill_reservation_bytes = (memory / 6 / partitions).min(MERGE_MEMORY);
     options.execution.time_zone = Some("+00:00".into());
     let pool = Arc::new(FairSpillPool::new(memory));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
