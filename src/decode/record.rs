@@ -274,11 +274,13 @@ impl Decoder {
             return;
         }
         // The time of a table's row has a name of its own.
-        if record.row.table == Some(Table::ControlPlane) || record.time_rank == 2 && record.event.is_none() {
-            if let Some(line) = self.message(body, record) {
-                self.logged(body, range, record, line);
-                return;
-            }
+        let row = record.row.table == Some(Table::ControlPlane) || record.time_rank == 2;
+        if row
+            && record.event.is_none()
+            && let Some(line) = self.message(body, record)
+        {
+            self.logged(body, range, record, line);
+            return;
         }
         let itself = record.evidence.is_event() || record.evidence.is_list();
         let event = record.event.or_else(|| {

@@ -173,7 +173,7 @@ impl Capture {
                 Err(Trouble::Bad(reason)) => {
                     self.broke(reason);
                     self.block += 1;
-                    self.to_next_block()?;
+                    self.skip_to_next_block()?;
                 }
             }
         };
@@ -187,7 +187,7 @@ impl Capture {
     }
 
     /// Goes behind the next sync marker.
-    fn to_next_block(&mut self) -> Option<()> {
+    fn skip_to_next_block(&mut self) -> Option<()> {
         loop {
             if let Some(at) = memchr::memmem::find(self.rest(), &self.sync) {
                 self.used += at + SYNC;

@@ -177,7 +177,7 @@ impl Header {
     /// How a file with this header ends that was read to its end.
     pub fn status(&self) -> FileStatus {
         let cluster = self.has("_ResourceId") || self.has("ResourceId");
-        let lacks = |name: &&'static str| !self.has(name) && !(name.ends_with("ResourceId") && cluster);
+        let lacks = |name: &&'static str| !(self.has(name) || cluster && name.ends_with("ResourceId"));
         let columns: Vec<&'static str> = if self.has("log_s") {
             DIAGNOSTICS.iter().copied().filter(lacks).collect()
         } else if self.is_audit() {

@@ -144,7 +144,9 @@ impl QueryResult {
                     cursor.expect(b'[')?;
                     self.at = At::Rows;
                 }
-                Some(_) => drop(cursor.value()?),
+                Some(_) => {
+                    cursor.value()?;
+                }
             },
             At::Rows => {
                 if cursor.item()? {
