@@ -6,10 +6,10 @@
 --
 -- description = """
 -- Every request that came from an address or range, in order of time, under
--- whatever name. An intruder changes identities more easily than addresses: each
--- new username here was taken over too. The address is the one the API server
--- saw: behind a proxy, NAT gateway or VPN many people share one, and requests of
--- pods leave through the cluster's own outbound address.
+-- whatever name. An intruder changes identities more easily than addresses, so
+-- each further username here may be taken over too. It need not be: the address is
+-- the one the API server saw; behind a proxy, NAT gateway or VPN many people share
+-- one, and requests of pods leave through the cluster's own outbound address.
 -- """
 --
 -- example = { address = "185.220.101.0/24" }

@@ -195,15 +195,23 @@ impl<'a> Header<'a> {
             self.wrong_type("example", place, "a table");
             return Vec::new();
         };
+        let declared: Vec<&str> = match self.get("params") {
+            Some((DeValue::Table(params), _)) => {
+                params.iter().map(|(name, _)| name.get_ref().as_ref()).collect()
+            }
+            _ => Vec::new(),
+        };
         let mut given = Vec::new();
         for (name, value) in table {
             let at = self.place(name.span());
             let name = name.get_ref().as_ref();
             let Some(parameter) = params.iter().find(|parameter| parameter.name == name) else {
-                self.problem(
-                    at,
-                    format!("example of \"{name}\", which is no parameter; declare it under params"),
-                );
+                // One that is declared wrongly was spoken about already.
+                if !declared.contains(&name) {
+                    let message =
+                        format!("example of \"{name}\", which is no parameter; declare it under params");
+                    self.problem(at, message);
+                }
                 continue;
             };
             match texts(parameter.kind, value.get_ref()) {
