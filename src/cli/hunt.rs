@@ -98,10 +98,7 @@ impl Hunt {
         let begun = Instant::now();
         let mut asking = Asking::open(&desk, options, limits, context)?;
         let answer = asking.ask(&question, &self.params, sink, context);
-        let incomplete = match context.terminal.quiet {
-            true => None,
-            false => asking.tell(),
-        };
+        let incomplete = asking.tell(context.terminal.quiet);
         let (line, exit) = match answer? {
             Answer::Stopped => ("stopped; the rows are not all".to_string(), Exit::Stopped),
             Answer::Rows(count) => (rows(count, Some(begun), self.output.as_deref()), Exit::Done),
@@ -142,7 +139,11 @@ pub(super) fn warn(options: &Options, context: &Context) {
         say(&safe(&warning));
     }
     if inputs.files.is_empty() && inputs.skipped.is_empty() {
-        say("no files were found; is this the right folder?");
+        let range = &options.range;
+        say(match range.since.is_some() || range.until.is_some() || range.cluster.is_some() {
+            true => "no file was found that holds rows in range; see --since, --until and --cluster",
+            false => "no files were found; is this the right folder?",
+        });
     }
 }
 

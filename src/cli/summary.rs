@@ -81,8 +81,7 @@ fn input(outcome: &Outcome, lines: &mut Lines) {
     };
     lines.list("not fully read", list(&|s| !matches!(s, FileStatus::Ok | FileStatus::Lacking(_))));
     lines.list("lacks columns", list(&|s| matches!(s, FileStatus::Lacking(_))));
-    let broken = |s: &FileStatus| matches!(s, FileStatus::Unreadable(_) | FileStatus::Incomplete(_));
-    let broken = outcome.files.iter().filter(|f| broken(&f.status)).count();
+    let broken = outcome.files.iter().filter(|f| f.status.is_lost()).count();
     if broken > 0 {
         let files = plural(broken, "file");
         lines.line(

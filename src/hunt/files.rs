@@ -41,9 +41,7 @@ pub struct Account {
 impl Account {
     /// Whether rows may be missing. A file that is no log, or empty, holds none.
     pub fn is_complete(&self) -> bool {
-        let lost =
-            |status: &FileStatus| matches!(status, FileStatus::Unreadable(_) | FileStatus::Incomplete(_));
-        self.rejected == 0 && !self.files.values().any(lost)
+        self.rejected == 0 && !self.files.values().any(FileStatus::is_lost)
     }
 }
 

@@ -79,6 +79,13 @@ impl fmt::Display for Lacking {
     }
 }
 
+impl FileStatus {
+    /// Whether rows of the file are missing from what was read.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Unreadable(_) | Self::Incomplete(_))
+    }
+}
+
 impl fmt::Display for FileStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -67,6 +67,7 @@ impl Page {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a browser is looked for as a shell looks for it")]
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())

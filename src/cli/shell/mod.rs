@@ -210,7 +210,7 @@ impl Shell<'_> {
         };
         let answer = self.asking.ask(question, given, sink, self.context);
         let quiet = self.context.terminal.quiet;
-        let incomplete = if quiet { None } else { self.asking.tell() };
+        let incomplete = self.asking.tell(quiet);
         let (line, flow) = match answer? {
             Answer::Stopped => ("stopped; the rows are not all".to_string(), Flow::Stopped),
             Answer::Rows(count) => {
