@@ -302,7 +302,7 @@ pub fn audit_log(records: &[Record]) -> Vec<u8> {
 pub fn event_list(records: &[Record]) -> Vec<u8> {
     let events: Vec<&Value> = records.iter().filter_map(|record| record.event.as_ref()).collect();
     let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": events});
-    serde_json::to_string_pretty(&list).unwrap().into_bytes()
+    list.to_string().into_bytes()
 }
 
 pub fn gzip(data: &[u8]) -> Vec<u8> {
