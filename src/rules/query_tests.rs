@@ -80,9 +80,9 @@ fn what_is_wrong_with_parameters() {
             "must be a table",
         ),
         ("-- /// query", "-- /// detection", "1:1: no header; begin the file with the line \"-- /// query\""),
-        ("least = 2 }", "least = \"2\" }", "9:45: example of parameter \"least\": it must be of type int"),
-        ("least = 2 }", "last = 2 }", "9:51: example of \"last\", which is no parameter"),
-        ("\"identity\"", "\"identitiy\"", "4:12: unknown topic \"identitiy\"; did you mean \"identity\"?"),
+        ("least = 2 }", "least = \"2\" }", "9:61: example of parameter \"least\": it must be of type int"),
+        ("least = 2 }", "last = 2 }", "9:61: example of \"last\", which is no parameter"),
+        ("\"identity\"", "\"identitiy\"", "6:12: unknown topic \"identitiy\"; did you mean \"identity\"?"),
         ("title =", "titel =", "unknown key \"titel\"; did you mean \"title\"?"),
     ] {
         let found = problems(from, to);
