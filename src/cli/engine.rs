@@ -149,15 +149,3 @@ pub(super) fn account(options: &Options, progress: &dyn Progress) -> anyhow::Res
 pub(super) fn ledger(inputs: &Inputs) -> (Ledger, u64) {
     pipeline::ledger(inputs)
 }
-
-/// The parameters of a saved query that rules name in `follow_up`, each with whether it must be given;
-/// `None` for a query that is not known.
-pub(super) fn parameters(query: &str) -> Option<Vec<(String, bool)>> {
-    let parameters: &[(&str, bool)] = match query {
-        "identity-timeline" => &[("identity", true)],
-        "address-timeline" => &[("address", true)],
-        "object-history" => &[("resource", true), ("namespace", false), ("name", true)],
-        _ => return None,
-    };
-    Some(parameters.iter().map(|(name, required)| ((*name).to_owned(), *required)).collect())
-}

@@ -44,6 +44,12 @@ impl Reporting {
         bar.clear();
         let running = catalog.detections.iter().filter(|rule| rule.status != Status::Draft);
         let blind = coverage::blind(running, &outcome.counts);
+        // What is wrong with a query is no concern of the report.
+        let (queries, _) = engine::queries(context)?;
+        let parameters = |query: &str| {
+            let parameters = queries.get(query)?.params.iter();
+            Some(parameters.map(|parameter| (parameter.name.clone(), parameter.required)).collect())
+        };
         let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).enumerate();
         let command = command.map(|(i, word)| if i == 0 { "aksentry".to_owned() } else { word });
         self.draft.finish(&Report {
@@ -59,7 +65,7 @@ impl Reporting {
             catalog,
             rules,
             blind: &blind,
-            parameters: &engine::parameters,
+            parameters: &parameters,
         })
     }
 }

@@ -10,6 +10,7 @@ use super::page::plural_u64;
 use super::survey::{MAX_STRIPS, Strip};
 use crate::event::cluster_name;
 use crate::event::figures::{number, plural, span};
+use crate::pipeline::lacks::Lack;
 use crate::source::files::FileStatus;
 
 /// Fields a strip is drawn in at most.
@@ -164,6 +165,10 @@ pub fn warnings(report: &Report<'_>) -> Vec<String> {
     if !report.blind.is_empty() {
         warnings.push(format!("{} blind on this input", plural(report.blind.len(), "rule")));
     }
+    let lacking = report.outcome.lacks.iter().filter(|lack| !lack.blind.is_empty()).count();
+    if lacking > 0 {
+        warnings.push("the input does not carry what some rules read".into());
+    }
     if !report.outcome.rule_failures.is_empty() {
         warnings.push(format!("{} failed", plural(report.outcome.rule_failures.len(), "rule")));
     }
@@ -171,7 +176,8 @@ pub fn warnings(report: &Report<'_>) -> Vec<String> {
 }
 
 fn odd_files<'a>(report: &'a Report<'_>) -> Vec<&'a crate::source::files::FileReport> {
-    let odd = |status: &FileStatus| !matches!(status, FileStatus::Ok | FileStatus::Empty);
+    let odd =
+        |status: &FileStatus| !matches!(status, FileStatus::Ok | FileStatus::Empty | FileStatus::Lacking(_));
     report.outcome.files.iter().filter(|file| odd(&file.status)).collect()
 }
 
@@ -204,6 +210,7 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         .map(|file| format!("{}: {}", text(&file.path.to_string_lossy()), text(&file.status.to_string())))
         .collect();
     list(out, "Files not fully read", &files, "None: every file was read to its end.")?;
+    list(out, "Not carried by the input", &lacks(report), "Nothing is known to be.")?;
     let blind: Vec<String> = report
         .blind
         .iter()
@@ -222,6 +229,30 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let limited: Vec<String> = failures.chain(notes).collect();
     list(out, "Rules that could not speak, and other notes", &limited, "None.")?;
     writeln!(out, "</section>")
+}
+
+/// Columns that the formats of the input have no place for, and what that does to the rules.
+fn lacks(report: &Report<'_>) -> Vec<String> {
+    let all = report.outcome.counts.events + report.outcome.counts.duplicates;
+    let codes = |rules: &[String]| {
+        rules.iter().map(|rule| format!("<code>{}</code>", text(rule))).collect::<Vec<_>>().join(", ")
+    };
+    let lack = |lack: &Lack| {
+        let (events, all) = (number(lack.events.min(all)), number(all));
+        let mut line = format!("{}: {events} of {all} events", text(&lack.what));
+        if !lack.blind.is_empty() {
+            line += &format!("; blind on those: {}", codes(&lack.blind));
+        }
+        if !lack.weaker.is_empty() {
+            line += &format!("; weaker: {}", codes(&lack.weaker));
+        }
+        line
+    };
+    let files = report.outcome.files.iter().filter(|file| matches!(file.status, FileStatus::Lacking(_)));
+    let file = |file: &crate::source::files::FileReport| {
+        format!("{}: {}", text(&file.path.to_string_lossy()), text(&file.status.to_string()))
+    };
+    report.outcome.lacks.iter().map(lack).chain(files.map(file)).collect()
 }
 
 fn cut(report: &Report<'_>) -> Vec<String> {
