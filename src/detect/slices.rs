@@ -20,7 +20,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    ReplaceChildrenOptions, SendableRecordBatchStream,
 };
 use futures::StreamExt;
 
@@ -36,7 +37,8 @@ impl PhysicalOptimizerRule for OwnRows {
             let Some(sort) = node.downcast_ref::<SortExec>() else { return Ok(Transformed::no(node)) };
             let input = sort.input().clone();
             let own = Own { properties: input.properties().clone(), input };
-            Ok(Transformed::yes(node.with_new_children(vec![Arc::new(own)])?))
+            let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            Ok(Transformed::yes(node.replace_children(vec![Arc::new(own)], anew)?))
         };
         plan.transform_up(below).data()
     }
@@ -103,7 +105,7 @@ impl ExecutionPlan for Own {
 
 /// The batch, or a copy of it where that holds less than half of what the batch does.
 fn own(batch: RecordBatch) -> Result<RecordBatch> {
-    let needed: usize = batch.columns().iter().map(|column| needed(column)).sum();
+    let needed: usize = batch.columns().iter().map(needed).sum();
     if get_record_batch_memory_size(&batch) <= needed.saturating_mul(2) {
         return Ok(batch);
     }

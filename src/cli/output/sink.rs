@@ -166,7 +166,7 @@ enum Form {
 }
 
 enum Writer {
-    Text(Rows<BufWriter<File>>),
+    Text(Box<Rows<BufWriter<File>>>),
     Parquet { writer: Box<ArrowWriter<File>>, schema: SchemaRef, rows: u64 },
 }
 
@@ -197,7 +197,9 @@ impl RowFile {
         if self.writer.is_none() {
             let file = self.file.as_ref().context("the file is already written")?.reopen()?;
             self.writer = Some(match self.form {
-                Form::Text(format) => Writer::Text(Rows::new(BufWriter::new(file), format, Style::default())),
+                Form::Text(format) => {
+                    Writer::Text(Box::new(Rows::new(BufWriter::new(file), format, Style::default())))
+                }
                 Form::Parquet => {
                     let schema = parquet_schema(schema);
                     let level = Compression::ZSTD(ZstdLevel::default());
