@@ -57,7 +57,7 @@ fn what_is_wrong_with_parameters() {
         (
             "\"string\",",
             "\"strnig\",",
-            "10:23: unknown type \"strnig\" of parameter \"identity\"; did you mean \"string\"?",
+            "10:24: unknown type \"strnig\" of parameter \"identity\"; did you mean \"string\"?",
         ),
         ("default = 3", "default = \"3\"", "default of parameter \"least\": it must be of type int"),
         ("default = [\"get\", \"list\"]", "default = \"get\"", "must be of type string[]: [\"a\", \"b\"]"),
