@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use aksentry::archive::{Config, Writer, publish};
 use aksentry::decode::{Decoder, Dedup};
 use aksentry::event::{Batch, RawBatch};
-use aksentry::hunt;
-use aksentry::pipeline::{Range, replay};
+use aksentry::hunt::{Limits, Session};
+use aksentry::pipeline::{Progress, Range, replay};
 use aksentry::rules::{Catalog, Sources};
 use aksentry::source::files::Inputs;
 use aksentry::store::{Environment, Location, Store};
@@ -177,6 +177,12 @@ fn questions() -> [(&'static str, String, Range); 3] {
     ]
 }
 
+struct Quiet;
+
+impl Progress for Quiet {
+    fn advance(&self, _: u64) {}
+}
+
 fn ask(folder: &Path, sql: &str, range: &Range) -> (u64, Option<String>) {
     let path = folder.join("archive").to_string_lossy().into_owned();
     let mut inputs = Inputs::resolve(&[path]).expect("the archive is there");
@@ -192,7 +198,11 @@ fn ask(folder: &Path, sql: &str, range: &Range) -> (u64, Option<String>) {
         }
         Ok(())
     };
-    hunt::run(sql, &catalog, options, &mut emit).expect("the query runs");
+    let limits = Limits { memory: 1 << 30, timeout: None, keep: 0 };
+    let session = Session::open(&catalog, options, limits, Arc::new(Quiet)).expect("a session");
+    let prepared = session.prepare(sql, None, &Vec::new(), chrono::DateTime::UNIX_EPOCH);
+    let prepared = prepared.expect("the query is right");
+    session.run(prepared, std::future::pending(), &mut emit).expect("the query runs");
     (rows, first)
 }
 

@@ -1,12 +1,15 @@
 -- /// query
 -- title = "Denied requests by identity"
+-- topic = "identity"
 -- section = [1]
--- see_also = ["identity-timeline"]
+-- see_also = ["identity-timeline", "rights-probing"]
 --
 -- description = """
 -- Who was refused what, how often, from how many addresses. Many different
 -- resources refused to one identity is somebody who tries out what a stolen
 -- token can do; one resource refused ten thousand times is a broken controller.
+-- Requests with an invalid token are refused before they have a name: they come
+-- as 401 without username, if at all.
 -- """
 --
 -- [params]
@@ -18,10 +21,11 @@ SELECT
     cluster,
     username,
     principal_class,
-    count(*) AS denied,
-    count(DISTINCT concat_ws('/', resource, subresource)) AS resources,
+    count(DISTINCT audit_id) AS denied,
+    count(DISTINCT coalesce(nullif(concat_ws('/', resource, subresource), ''), split_part(request_uri, '?', 1))) AS resources,
+    array_to_string(array_sort(array_agg(DISTINCT coalesce(nullif(concat_ws('/', resource, subresource), ''), split_part(request_uri, '?', 1)))), ', ') AS what,
     count(DISTINCT namespace) AS namespaces,
-    count(DISTINCT client_ip) AS addresses,
+    array_to_string(array_sort(array_agg(DISTINCT client_ip)), ', ') AS addresses,
     min(time) AS first_seen,
     max(time) AS last_seen
 FROM audit
@@ -29,5 +33,5 @@ WHERE
     status_code IN (401, 403)
     AND ($classes IS NULL OR array_has($classes, principal_class))
 GROUP BY cluster, username, principal_class
-HAVING count(*) >= $least
-ORDER BY denied DESC, cluster, username
+HAVING count(DISTINCT audit_id) >= $least
+ORDER BY resources DESC, denied DESC, cluster, username

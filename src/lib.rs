@@ -27,6 +27,7 @@ pub mod hunt;
 pub mod identity;
 pub mod outbox;
 pub mod pipeline;
+pub mod report;
 pub mod rules;
 pub mod sink;
 pub mod source;

@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("hunt", &["event", "rules", "detect", "source", "archive", "pipeline"]),
+    ("report", &["event", "alert", "rules", "source", "pipeline"]),
     ("config", &["event", "alert", "rules", "identity", "store", "source", "sink", "telemetry"]),
     (
         "cli",
@@ -57,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "detect",
             "pipeline",
             "hunt",
+            "report",
             "config",
             "telemetry",
         ],

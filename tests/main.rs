@@ -2,17 +2,21 @@
 
 mod archive;
 mod azurite;
+mod backtest;
 mod checkpoint;
 mod cli;
 mod deploy;
 mod docs;
 mod email;
 mod eventhubs;
+mod formats;
 mod layers;
 mod live;
 mod pack;
 mod parquet;
+mod queries;
 mod replay;
+mod report;
 mod sinks;
 mod state;
 mod store;

@@ -27,6 +27,13 @@ if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
     exit 1
 fi
 
+chromium=
+for name in chromium chromium-browser google-chrome chrome; do
+    if command -v "$name" >/dev/null; then chromium=$name; fi
+done
+[ -n "$chromium" ] || need "Chromium (the report is opened in it)" chromium fonts-dejavu-core
+command -v git >/dev/null || need "git (a rule is compared with its committed version)" git
+
 # npm writes node_modules/.package-lock.json last: a newer one says that all of it is there.
 if [ ! tests/servers/node_modules/.package-lock.json -nt tests/servers/package-lock.json ]; then
     (cd tests/servers && npm ci)

@@ -1,7 +1,7 @@
 //! How DataFusion's Parquet source gets at the bytes of our files, wherever they lie, and at footers that
 //! were read before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,8 +40,8 @@ const GAP: u64 = 64 << 10;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place(pub usize);
 
-/// Files that could not be read and were passed, each with what was wrong, in the order they were met.
-pub type Damaged = Arc<Mutex<BTreeSet<String>>>;
+/// Files that could not be read and were passed, by path, each with what was wrong.
+pub type Damaged = Arc<Mutex<BTreeMap<String, String>>>;
 
 /// Footers of the files of one table, read once as long as there is room.
 #[derive(Debug)]
@@ -85,8 +85,10 @@ impl Footers {
         let footer = match footer {
             // Its rows are missing from the answer, which is told; all others are there.
             Err(Unusable::Damaged(error)) => {
-                let text = format!("{}: damaged Parquet: {error}", file.path);
-                self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(text);
+                let reason = format!("damaged Parquet: {error}");
+                let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+                damaged.insert(file.path.clone(), reason);
+                drop(damaged);
                 Arc::new(no_rows(file.table)?)
             }
             footer => footer?,
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn ranges_that_nearly_meet_are_read_at_once() {
         assert_eq!(together(&[10..20, 0..5, 21..30], 1), [0..5, 10..30]);
-        assert_eq!(together(&[0..5, 5..9, 2..3], 0), [0..9]);
+        assert_eq!(together(&[0..5, 5..9, 2..3], 0), vec![std::ops::Range { start: 0, end: 9 }]);
         assert_eq!(together(&[], 0), []);
     }
 }

@@ -8,7 +8,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::output::{Cell, Column, Printer, Table, stdout};
-use super::summary::{bytes, number};
 use super::terminal::{Tint, safe, say};
 use super::{Context, Exit, config, engine};
 use crate::alert::Object;
@@ -16,6 +15,7 @@ use crate::archive;
 use crate::archive::compact::Merged;
 use crate::archive::info::{Account, Ledger};
 use crate::event::cluster_name;
+use crate::event::figures::{bytes, number};
 use crate::event::value::rfc3339;
 use crate::rules::parse_duration;
 use crate::source::files::Inputs;

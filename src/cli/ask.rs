@@ -16,7 +16,6 @@ use crate::event::value::rfc3339;
 use crate::hunt::{Account, Given, HuntError, Limits, Session};
 use crate::pipeline::replay::Options;
 use crate::rules::{Catalog, Diagnostic, Parameter, Queries, Query, closest};
-use crate::source::files::FileStatus;
 
 /// What a query may use, as flags.
 #[derive(Debug, Args)]
@@ -210,26 +209,23 @@ impl Asking {
     }
 
     /// Tells of files that could not be read, once each, and whether the rows may be incomplete.
-    /// Damage to an archive is told even to those who want no summary: the answer lacks those rows.
+    /// Those that are not wholly read are told even to those who want no summary: the answer lacks their rows.
     pub fn tell(&mut self, quiet: bool) -> Option<String> {
         let account = self.session.account();
-        for file in account.damaged.difference(&self.told.damaged) {
-            say(&safe(&format!("warning: {file}; its rows are missing here")));
+        for (path, status) in &account.files {
+            if self.told.files.get(path) != Some(status) && (!quiet || status.is_lost()) {
+                say(&safe(&format!("{}: {status}", path.display())));
+            }
         }
         if quiet {
             self.told = account;
             return None;
         }
-        for (path, status) in &account.files {
-            if self.told.files.get(path) != Some(status) {
-                say(&safe(&format!("{}: {status}", path.display())));
-            }
-        }
         if let (0, Some((first, last))) = (account.in_range, account.times)
             && self.told.times != account.times
         {
             let time = |micros| rfc3339(micros).unwrap_or_default();
-            let range = self.session.range();
+            let range = &self.session.options().range;
             let cluster =
                 range.cluster.as_ref().map(|name| format!(" of cluster {name}")).unwrap_or_default();
             say(&safe(&format!(
@@ -246,8 +242,7 @@ impl Asking {
 
 /// Why the account is incomplete.
 fn incomplete(account: &Account) -> String {
-    let lost = |status: &&FileStatus| matches!(status, FileStatus::Unreadable(_) | FileStatus::Incomplete(_));
-    let count = account.files.values().filter(lost).count() + account.damaged.len();
+    let count = account.files.values().filter(|status| status.is_lost()).count();
     let mut reasons = Vec::new();
     if count > 0 {
         reasons.push(format!("{count} file{} not fully read", if count == 1 { "" } else { "s" }));

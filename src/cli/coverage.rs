@@ -11,10 +11,10 @@ use super::progress::Bar;
 use super::rules::{SECTIONS, section};
 use super::stats::{NO_CATEGORY, category};
 use super::{Context, Exit, engine};
-use crate::alert::{Object, Status};
+use crate::alert::{Object, Severity, Status};
 use crate::event::Counts;
 use crate::pipeline::Range;
-use crate::pipeline::replay::Options;
+use crate::pipeline::replay::{Options, Outcome};
 use crate::rules::Detection;
 use crate::source::files::Inputs;
 use crate::store::Environment;
@@ -53,7 +53,7 @@ impl From<&Detection> for Facts {
 
 /// One line of the result.
 struct Line {
-    /// What it counts by: tactic, technique, section, category or blind.
+    /// What it counts by: tactic, technique, section, category, blind, partly-blind or weaker.
     by: &'static str,
     value: String,
     name: String,
@@ -76,7 +76,15 @@ impl Coverage {
             let bar = Bar::new(options.inputs.bytes(), context.terminal.progress);
             let outcome = engine::account(&options, &bar);
             bar.clear();
-            lines.extend(seen(&rules, &outcome?.counts));
+            let mut outcome = outcome?;
+            let compiled = engine::compile(&catalog, &[], Severity::Informational)?;
+            for lack in &mut outcome.lacks {
+                (lack.blind, lack.weaker) = compiled.without(&lack.columns);
+            }
+            lines.extend(seen(&rules, &outcome.counts));
+            let blind = lines.iter().filter(|line| line.by == "blind").map(|line| line.value.clone());
+            let blind: BTreeSet<String> = blind.collect();
+            lines.extend(lacking(&outcome, &blind));
         }
         let columns = vec![
             Column::text("by"),
@@ -117,6 +125,19 @@ impl Coverage {
         printer.finish().context("writing coverage to standard output")?;
         Ok(Exit::Done)
     }
+}
+
+/// Rules that nothing of the input could feed, and what each needs.
+pub(super) fn blind<'a>(
+    rules: impl Iterator<Item = &'a Detection>,
+    counts: &Counts,
+) -> Vec<(String, String)> {
+    let rules: Vec<Facts> = rules.map(Facts::from).collect();
+    unfed(&rules, counts).map(|rule| (rule.id.clone(), needs(rule))).collect()
+}
+
+fn unfed<'a>(rules: &'a [Facts], counts: &Counts) -> impl Iterator<Item = &'a Facts> {
+    rules.iter().filter(|rule| !counts.categories.keys().any(|name| feeds(name, rule, counts)))
 }
 
 /// Coverage of the pack itself.
@@ -160,7 +181,7 @@ fn seen(rules: &[Facts], counts: &Counts) -> Vec<Line> {
             rules: fed.map(|rule| rule.id.clone()).collect(),
         });
     }
-    for rule in rules.iter().filter(|rule| !counts.categories.keys().any(|name| feeds(name, rule, counts))) {
+    for rule in unfed(rules, counts) {
         lines.push(Line {
             by: "blind",
             value: rule.id.clone(),
@@ -168,6 +189,30 @@ fn seen(rules: &[Facts], counts: &Counts) -> Vec<Line> {
             records: Some(0),
             rules: vec![rule.id.clone()],
         });
+    }
+    lines
+}
+
+/// Which rules read what the input has no place for; `known` are blind already.
+fn lacking(outcome: &Outcome, known: &BTreeSet<String>) -> Vec<Line> {
+    let all = outcome.counts.events + outcome.counts.duplicates;
+    let mut lines: Vec<Line> = Vec::new();
+    for lack in &outcome.lacks {
+        let events = lack.events.min(all);
+        // Where other files carry it, a rule sees those.
+        let blind = if events == all { "blind" } else { "partly-blind" };
+        let rules = lack.blind.iter().map(|rule| (blind, rule));
+        for (by, rule) in rules.chain(lack.weaker.iter().map(|rule| ("weaker", rule))) {
+            if !known.contains(rule) {
+                lines.push(Line {
+                    by,
+                    value: rule.clone(),
+                    name: lack.what.clone(),
+                    records: Some(all - events),
+                    rules: vec![rule.clone()],
+                });
+            }
+        }
     }
     lines
 }

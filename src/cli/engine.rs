@@ -81,7 +81,16 @@ pub(super) fn detection<'a>(catalog: &'a Catalog, id: &str) -> anyhow::Result<&'
 /// Compiles the rules; what is wrong with them is printed and refused.
 pub(super) fn compile(catalog: &Catalog, only: &[String], min: Severity) -> anyhow::Result<Engine> {
     let config = EngineConfig { only: only.to_vec(), min_severity: min, ..EngineConfig::default() };
-    match Engine::compile(catalog, &config) {
+    compile_with(catalog, &config)
+}
+
+/// Compiles all rules of a catalogue, drafts too.
+pub(super) fn compile_drafts(catalog: &Catalog) -> anyhow::Result<Engine> {
+    compile_with(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })
+}
+
+fn compile_with(catalog: &Catalog, config: &EngineConfig) -> anyhow::Result<Engine> {
+    match Engine::compile(catalog, config) {
         Ok(engine) => Ok(engine),
         Err(diagnostics) => {
             refuse(&diagnostics)?;
@@ -139,4 +148,16 @@ pub(super) fn account(options: &Options, progress: &dyn Progress) -> anyhow::Res
 /// The ledger of an archive, and how many files of the inputs are none of it.
 pub(super) fn ledger(inputs: &Inputs) -> (Ledger, u64) {
     pipeline::ledger(inputs)
+}
+
+/// The parameters of a saved query that rules name in `follow_up`, each with whether it must be given;
+/// `None` for a query that is not known.
+pub(super) fn parameters(query: &str) -> Option<Vec<(String, bool)>> {
+    let parameters: &[(&str, bool)] = match query {
+        "identity-timeline" => &[("identity", true)],
+        "address-timeline" => &[("address", true)],
+        "object-history" => &[("resource", true), ("namespace", false), ("name", true)],
+        _ => return None,
+    };
+    Some(parameters.iter().map(|(name, required)| ((*name).to_owned(), *required)).collect())
 }

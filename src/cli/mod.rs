@@ -7,6 +7,7 @@
 mod archive;
 mod args;
 mod ask;
+mod backtest;
 mod check;
 mod config;
 mod coverage;
@@ -19,7 +20,9 @@ mod outbox;
 mod output;
 mod probe;
 mod progress;
+mod promote;
 mod replay;
+mod report;
 mod rules;
 mod run;
 mod send;

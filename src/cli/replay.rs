@@ -9,6 +9,7 @@ use clap::Args;
 use super::args::Selection;
 use super::output::{Alerts, Format, stdout};
 use super::progress::Bar;
+use super::report::Reporting;
 use super::send::Sending;
 use super::{Context, Exit, closed_pipe, engine, stats, summary};
 use crate::alert::Severity;
@@ -29,6 +30,10 @@ pub(super) struct Replay {
     /// Write the account of the run as one JSON object
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
+    /// Write a page that can be sent: timeline, alerts, who else did what, what is missing (reads the
+    /// input a second time)
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Exit with 1 if there was any alert
     #[arg(long)]
     fail_on_alert: bool,
@@ -61,6 +66,9 @@ impl Replay {
             file.map(|file| (file, path))
         });
         let stats_file = stats_file.transpose()?;
+        let mut reporting =
+            self.report.as_deref().map(|path| Reporting::begin(path, &options)).transpose()?;
+        let running = rules.rules().count();
         let mut sender = self.sending.open(config.as_ref())?;
 
         let bar = Bar::new(options.inputs.bytes(), context.terminal.progress);
@@ -69,21 +77,29 @@ impl Replay {
         let mut unread = false;
         let outcome = engine::replay(rules, &options, &bar, &mut |alert| {
             bar.clear();
-            let Some(sender) = &mut sender else { return alerts.write(&alert) };
-            // Who reads no further still wants all alerts sent.
+            if sender.is_none() && reporting.is_none() {
+                return alerts.write(&alert);
+            }
+            // Who reads no further still wants all alerts sent, and the report.
             if !unread && let Err(error) = alerts.write(&alert) {
                 if !closed_pipe(&error) {
                     return Err(error);
                 }
                 unread = true;
             }
-            sender.put(alert)
+            if let Some(reporting) = &mut reporting {
+                reporting.alerts.add(&alert);
+            }
+            match &mut sender {
+                Some(sender) => sender.put(alert),
+                None => Ok(()),
+            }
         });
         bar.clear();
         let mut outcome = outcome?;
         let count = alerts.count();
         match alerts.finish() {
-            Err(error) if sender.is_some() && closed_pipe(&error) => {}
+            Err(error) if (sender.is_some() || reporting.is_some()) && closed_pipe(&error) => {}
             done => done?,
         }
         outcome.notes.splice(0..0, options.inputs.warnings.iter().cloned());
@@ -94,9 +110,12 @@ impl Replay {
         if !context.terminal.quiet {
             summary::print(&outcome, context.terminal.stderr);
         }
-        if let Some(sender) = sender {
-            sender.finish(context)?;
+        // Neither must cost the other.
+        let sent = sender.map(|sender| sender.finish(context)).transpose();
+        if let Some(reporting) = reporting {
+            reporting.finish(context, &self.paths, &options, &outcome, &catalog, running)?;
         }
+        sent?;
         Ok(if self.fail_on_alert && count > 0 { Exit::Failed } else { Exit::Done })
     }
 }

@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use super::stats::category;
 use super::terminal::{Style, Tint, safe, say};
 use crate::alert::Severity;
+pub(super) use crate::event::figures::number;
+use crate::event::figures::{bytes, plural, span};
 use crate::event::value::rfc3339;
 use crate::pipeline::replay::Outcome;
-use crate::source::files::FileStatus;
+use crate::source::files::{FileReport, FileStatus};
 
 /// Rules, files and categories beyond this many are counted, not listed.
 const LISTED: usize = 20;
@@ -59,19 +61,34 @@ fn render(outcome: &Outcome, style: Style) -> String {
     let failures = failures.map(|(rule, f)| safe(&format!("{rule} ({}): {}", times(f.times), f.reason)));
     lines.list("rules failed", failures.collect());
     lines.list("rejects", outcome.rejected.iter().map(|reject| safe(reject)).collect());
+    blind(outcome, &mut lines);
     lines.list("notes", outcome.notes.iter().map(|note| safe(note)).collect());
     effort(outcome, &mut lines);
     lines.text
 }
 
 fn input(outcome: &Outcome, lines: &mut Lines) {
-    let read =
-        outcome.files.iter().filter(|f| matches!(f.status, FileStatus::Ok | FileStatus::Incomplete(_)));
+    let some = |f: &&FileReport| {
+        matches!(f.status, FileStatus::Ok | FileStatus::Lacking(_) | FileStatus::Incomplete(_))
+    };
+    let read = outcome.files.iter().filter(some);
     let (read, all) = (read.count(), outcome.files.len());
     let files = if read == all { plural(all, "file") } else { format!("{read} of {}", plural(all, "file")) };
     lines.line("input", format!("{files}, {}", bytes(outcome.bytes)));
-    let odd = outcome.files.iter().filter(|f| f.status != FileStatus::Ok);
-    lines.list("not fully read", odd.map(|f| safe(&format!("{}: {}", f.path.display(), f.status))).collect());
+    let list = |holds: &dyn Fn(&FileStatus) -> bool| {
+        let odd = outcome.files.iter().filter(|f| holds(&f.status));
+        odd.map(|f| safe(&format!("{}: {}", f.path.display(), f.status))).collect::<Vec<_>>()
+    };
+    lines.list("not fully read", list(&|s| !matches!(s, FileStatus::Ok | FileStatus::Lacking(_))));
+    lines.list("lacks columns", list(&|s| matches!(s, FileStatus::Lacking(_))));
+    let broken = outcome.files.iter().filter(|f| f.status.is_lost()).count();
+    if broken > 0 {
+        let files = plural(broken, "file");
+        lines.line(
+            "incomplete",
+            format!("{files} could not be read to the end: what was not read is missing below"),
+        );
+    }
     if outcome.counts.records == 0 {
         let found = if all == 0 { "no files were found" } else { "no records were found in them" };
         lines.line("nothing usable", format!("{found}; is this the right folder?"));
@@ -128,6 +145,29 @@ fn when(outcome: &Outcome, lines: &mut Lines) {
         lines.line("by hour", sparkline(&counts.hours, width));
         let hour = rfc3339(hour.saturating_mul(3_600_000_000)).unwrap_or_default();
         lines.line("busiest hour", format!("{hour} with {} rows", number(*rows)));
+    }
+}
+
+/// What the input had no place for, and which rules that leaves blind.
+fn blind(outcome: &Outcome, lines: &mut Lines) {
+    let all = outcome.counts.events + outcome.counts.duplicates;
+    for lack in &outcome.lacks {
+        let of = format!("{} of {} events", number(lack.events.min(all)), number(all));
+        lines.line("not carried", safe(&format!("{}: {of}", lack.what)));
+        let rules = |rules: &[String]| {
+            let rest = rules.len().saturating_sub(LISTED);
+            let mut text = rules.iter().take(LISTED).map(|id| safe(id)).collect::<Vec<_>>().join(", ");
+            if rest > 0 {
+                text += &format!(", and {rest} more");
+            }
+            text
+        };
+        if !lack.blind.is_empty() {
+            lines.line("  blind rules", rules(&lack.blind));
+        }
+        if !lack.weaker.is_empty() {
+            lines.line("  weaker rules", rules(&lack.weaker));
+        }
     }
 }
 
@@ -201,45 +241,8 @@ fn sparkline(hours: &BTreeMap<i64, u64>, width: usize) -> String {
     buckets.into_iter().map(bar).collect()
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", number(count as u64), if count == 1 { "" } else { "s" })
-}
-
 fn times(count: u64) -> String {
     if count == 1 { "once".into() } else { format!("{} times", number(count)) }
-}
-
-/// A number with separators.
-pub(super) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-pub(super) fn bytes(value: u64) -> String {
-    let mut scaled = value as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if scaled < 1000.0 {
-            return if unit == "B" { format!("{value} B") } else { format!("{scaled:.1} {unit}") };
-        }
-        scaled /= 1000.0;
-    }
-    format!("{scaled:.1} TB")
-}
-
-fn span(seconds: i64) -> String {
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
 }
 
 #[cfg(test)]
@@ -247,7 +250,8 @@ mod tests {
     use super::*;
     use crate::detect::Failure;
     use crate::event::{Counts, RejectReason};
-    use crate::source::files::FileReport;
+    use crate::pipeline::lacks::Lack;
+    use crate::source::files::Lacking;
     use std::time::Duration;
 
     fn report(path: &str, status: FileStatus) -> FileReport {
@@ -263,6 +267,9 @@ mod tests {
             control_plane: 2_000,
             duplicates: 300,
             truncated: 7,
+            composed: 9_000,
+            metadata: 8_000,
+            unnamed: 0,
             rejects: [(RejectReason::NotJson, 45)].into(),
             categories: [(String::new(), 5), ("kube-audit".to_owned(), 12_340)].into(),
             first_event: Some(0),
@@ -271,20 +278,35 @@ mod tests {
         };
         let outcome = Outcome {
             counts,
-            files: vec![report("a", FileStatus::Ok), report("b\u{1b}", FileStatus::NotALog(None))],
+            files: vec![
+                report("a", FileStatus::Ok),
+                report("b\u{1b}", FileStatus::NotALog(None)),
+                report("c", FileStatus::Incomplete("gzip cut short".into())),
+                report("d", FileStatus::Lacking(Lacking { columns: vec!["User"], zone: false })),
+            ],
             bytes: 34_500_000,
             alerts_by_rule: [("few".to_owned(), 1), ("many".to_owned(), 1200)].into(),
             alerts_by_severity: [(Severity::Low, 1200), (Severity::Critical, 1)].into(),
             rejected: vec!["a: not_json: at byte 0".into()],
             rule_failures: [("bad".to_owned(), Failure { times: 2, reason: "overflow".into() })].into(),
+            lacks: vec![Lack {
+                what: "rows of AKSAudit have no impersonated user".into(),
+                columns: vec!["impersonated_username"],
+                events: 9_000,
+                blind: vec!["one".into(), "two".into()],
+                weaker: vec!["three".into()],
+            }],
             notes: vec!["still learning".into()],
             elapsed: Duration::from_secs(2),
             peak_rss_bytes: 120_000_000,
         };
         let text = render(&outcome, Style::default());
         let expected = "\
-input           1 of 2 files, 34.5 MB
+input           3 of 4 files, 34.5 MB
 not fully read  b\\u{1b}: not a log
+                c: incomplete: gzip cut short
+lacks columns   d: ok, without the column User
+incomplete      1 file could not be read to the end: what was not read is missing below
 messages        12
 records         12,345
   events        10,000, 7 of them cut
@@ -300,6 +322,9 @@ alerts          1,201: critical 1, low 1,200
                         1  few
 rules failed    bad (2 times): overflow
 rejects         a: not_json: at byte 0
+not carried     rows of AKSAudit have no impersonated user: 9,000 of 10,300 events
+  blind rules   one, two
+  weaker rules  three
 notes           still learning
 elapsed         2.00 s, 17.2 MB/s, 6,000 events/s, peak memory 120.0 MB
 ";

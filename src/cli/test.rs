@@ -8,17 +8,24 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use super::args::Selection;
 use super::output::stdout;
-use super::{Context, Exit, engine, terminal};
+use super::{Context, Exit, backtest, engine, terminal};
 use crate::alert::Status;
 use crate::pipeline::cases::{CaseResult, CaseRunner};
 use crate::rules::{Case, Catalog, Detection, Diagnostic, Level};
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// Only these rules: ids, detection files, or folders of them
+    /// Only these rules: ids, detection files, or folders of them; with --backtest the archives
     #[arg(value_name = "PATH")]
     only: Vec<String>,
+    /// Run this rule (id or file) over the archives PATH, beside its committed version; of a query say
+    /// what it needs to become a rule
+    #[arg(long, value_name = "RULE|FILE")]
+    backtest: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Write the alerts of each case as those it expects
     #[arg(long)]
     bless: bool,
@@ -29,6 +36,11 @@ pub(super) struct Test {
 
 impl Test {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let others = self.bless || self.junit.is_some();
+        backtest::check_flags(self.backtest.is_some(), &self.selection, others, &self.only)?;
+        if let Some(rule) = &self.backtest {
+            return backtest::run(context, rule, &self.selection.options(&self.only, context.now)?);
+        }
         let (catalog, problems) = engine::load(context)?;
         if self.bless && catalog.origin.is_none() {
             bail!(

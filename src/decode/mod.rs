@@ -2,7 +2,8 @@
 //!
 //! A [`Decoder`] turns a [`RawBatch`] into a [`Decoded`]; [`Dedup`] then removes events seen before.
 //! `envelope` finds the records of a body and gets over broken ones, `record` reads one and decides
-//! what it is, `audit` and `klog` read the text inside, `columns` builds the tables. Strings are not
+//! what it is, `audit` and `klog` read the text inside, `log_analytics` puts together what a workspace
+//! took apart, `columns` builds the tables. Strings are not
 //! copied one by one: all of a batch lie in one `block`.
 
 mod audit;
@@ -11,6 +12,7 @@ mod columns;
 mod dedup;
 mod envelope;
 mod klog;
+mod log_analytics;
 mod principal;
 mod record;
 mod resync;
@@ -60,6 +62,8 @@ pub struct Decoder {
     hashed: Vec<u8>,
     spare: Spare,
     blocks: Vec<Vec<u8>>,
+    /// The cluster of records that name none, in lower case.
+    cluster: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +78,12 @@ const MAX_SPARE_BLOCKS: usize = 4;
 const MAX_SPARE_BLOCK: usize = 256 << 20;
 
 impl Decoder {
+    /// A decoder that takes records which name no cluster, as those of a plain `audit.log`, to be of
+    /// this one.
+    pub fn of_cluster(cluster: Option<&str>) -> Self {
+        Self { cluster: cluster.map(str::to_lowercase), ..Self::default() }
+    }
+
     /// Decodes every record of `raw`. A batch never fails; records do, one by one.
     pub fn decode(&mut self, raw: &RawBatch) -> Decoded {
         let bytes = self.blocks.pop().unwrap_or_default();

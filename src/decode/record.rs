@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::audit::Evidence;
 use super::block::Span;
 use super::envelope::{MAX_NESTING, Step};
+use super::log_analytics::{Row, Table};
 use super::{Decoder, time};
 use crate::event::RejectReason;
 use crate::event::json::{Cursor, Stop, Text, unescape};
@@ -38,6 +39,8 @@ pub struct Record {
     pub envelope: bool,
     /// A value of the result of a query that may hold records: where it starts.
     rows: Option<usize>,
+    /// What says that it is a row of a Log Analytics table.
+    pub row: Row,
 }
 
 /// Why reading the keys of a record ended early.
@@ -83,8 +86,8 @@ impl Decoder {
                 }
                 b"properties" => self.properties(cursor, record)?,
                 b"log" | b"log_s" => self.log(cursor, record)?,
-                b"pod" | b"pod_s" => self.pod(cursor, record)?,
-                b"stream" | b"stream_s" => self.stream(cursor, record)?,
+                b"pod" | b"pod_s" | b"PodName" => self.pod(cursor, record)?,
+                b"stream" | b"stream_s" | b"Stream" => self.stream(cursor, record)?,
                 b"records" if depth < MAX_NESTING && cursor.peek() == Some(b'[') => {
                     record.envelope = true;
                     match self.array(body, cursor.pos, bytes.len(), depth + 1) {
@@ -105,6 +108,23 @@ impl Decoder {
                 key @ (b"kind" | b"apiVersion" | b"auditID" | b"requestURI" | b"verb") => {
                     let value = cursor.value()?;
                     record.evidence.note(key, &bytes[value]);
+                }
+                key @ (b"AuditId" | b"RequestUri" | b"Verb") => {
+                    let text = string(cursor)?.is_some_and(|text| !text.range.is_empty());
+                    match key {
+                        b"AuditId" => record.row.id |= text,
+                        b"RequestUri" => record.row.uri |= text,
+                        _ => record.row.verb |= text,
+                    }
+                }
+                b"Message" => record.row.message = string(cursor)?.map(|text| text.range),
+                b"Level" => {
+                    let text = string(cursor)?;
+                    record.row.level = text.and_then(|text| bytes.get(text.range.start).copied());
+                }
+                b"Type" => {
+                    let text = string(cursor)?;
+                    record.row.table = text.and_then(|text| Table::named(bytes.get(text.range)?));
                 }
                 _ => {
                     cursor.value()?;
@@ -247,6 +267,19 @@ impl Decoder {
         }
         if let Some(log) = record.log {
             self.logged(body, range, record, log);
+            return;
+        }
+        if record.row.is_event() && record.event.is_none() {
+            self.audit_columns(body, range, record);
+            return;
+        }
+        // The time of a table's row has a name of its own.
+        let row = record.row.table == Some(Table::ControlPlane) || record.time_rank == 2;
+        if row
+            && record.event.is_none()
+            && let Some(line) = self.message(body, record)
+        {
+            self.logged(body, range, record, line);
             return;
         }
         let itself = record.evidence.is_event() || record.evidence.is_list();

@@ -66,7 +66,7 @@ impl Decoder {
             return true;
         }
 
-        row.cluster = record.cluster;
+        row.cluster = self.cluster_of(record);
         row.category = record.category;
         row.record_time = record.time;
         row.time = row.time.or(record.time);
@@ -74,12 +74,15 @@ impl Decoder {
         row.truncated = result.is_err();
         row.principal_class = class.and_then(|class| self.block.word(class));
         let id = match row.audit_id {
-            Some(id) => self.event_id(record.cluster, id, row.stage),
-            None => self.text_id(record.cluster, text, row.time),
+            Some(id) => self.event_id(row.cluster, id, row.stage),
+            None => self.text_id(row.cluster, text, row.time),
         };
+        let metadata = row.level.is_some_and(|level| self.block.get(level) == b"Metadata");
         self.audit.push(&self.block.bytes, &row);
         self.audit_ids.push(id);
         self.counts.events += 1;
+        self.counts.metadata += u64::from(metadata);
+        self.counts.unnamed += u64::from(record.cluster.is_none());
         self.counts.truncated += u64::from(row.truncated);
         self.count(record.category);
         true
@@ -122,7 +125,7 @@ impl Decoder {
     pub(super) fn control_row(&mut self, record: &Record, raw: Option<Span>, logged: bool) {
         let mut row = ControlRow {
             time: record.time,
-            cluster: record.cluster,
+            cluster: self.cluster_of(record),
             category: record.category,
             record_time: record.time,
             pod: record.pod,
@@ -152,9 +155,11 @@ impl Decoder {
                 row.thread = header.thread;
                 row.source_line = header.line;
                 row.source_file = header.file.and_then(|f| Span::new(at + f.start..at + f.end));
+            } else if let Some(severity) = record.row.severity() {
+                row.severity = self.block.word(severity);
             }
         }
-        let id = raw.map_or(0, |raw| self.text_id(record.cluster, raw, row.time));
+        let id = raw.map_or(0, |raw| self.text_id(row.cluster, raw, row.time));
         self.control.push(&self.block.bytes, &row);
         self.control_ids.push(id);
         self.counts.control_plane += 1;
@@ -181,6 +186,11 @@ impl Decoder {
     pub(super) fn malformed(&mut self, body: &Bytes, range: Range<usize>, at: usize, category: Option<Span>) {
         let detail = format!("syntax error at byte {} of the record", at.saturating_sub(range.start));
         self.reject(body, range, RejectReason::MalformedJson, detail, category);
+    }
+
+    /// The cluster a record names, else the one that was given.
+    fn cluster_of(&mut self, record: &Record) -> Option<Span> {
+        record.cluster.or_else(|| self.block.cluster(self.cluster.as_deref()?.as_bytes()))
     }
 
     fn count(&mut self, category: Option<Span>) {

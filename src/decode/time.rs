@@ -1,7 +1,7 @@
 //! Timestamps as Azure and Kubernetes write them, to microseconds since the epoch, UTC.
 //!
 //! Owns the two families: RFC 3339 with any number of fraction digits, with or without an offset, and
-//! the US style `1/9/2007 9:41:00 AM +01:00` (month first). A time without an offset is UTC.
+//! the US style `1/9/2007 9:41:00 AM +01:00` (month first, a comma behind the date or not). A time without an offset is UTC.
 
 const MICROS: i64 = 1_000_000;
 
@@ -149,6 +149,8 @@ fn american(month: i64, mut digits: Digits<'_>) -> Option<i64> {
     let day = digits.number(1, 2)?;
     digits.skip(b'/')?;
     let year = digits.number(4, 4)?;
+    // The Azure portal puts a comma between date and time.
+    let _ = digits.skip(b',');
     digits.skip(b' ')?;
     let (mut hour, minute, second) = digits.clock(1)?;
     let fraction = digits.fraction()?;
@@ -183,6 +185,8 @@ mod tests {
             ("2007-01-09T03:11:00.0-0630", Some(base)),
             ("01/09/2007 09:41:00", Some(base)),
             ("1/9/2007 9:41:00 AM", Some(base)),
+            ("1/9/2007, 9:41:00.123 AM", Some(base + 123_000)),
+            ("1/9/2007, 10:41:00.000 AM +01:00", Some(base)),
             ("1/9/2007 10:41:00 AM +01:00", Some(base)),
             ("1/9/2007 9:41:00 PM +12:00", Some(base)),
             ("1/9/2007 12:41:00 AM -09:00", Some(base)),

@@ -23,7 +23,7 @@ use crate::event::schema::{Column, Kind, TABLES};
 use crate::rules::{List, Parameter, ParameterKind, closest};
 
 /// Functions that read a clock. A rule has none: the same text runs live, in replay and as a hunt.
-const CLOCKS: &[&str] =
+pub const CLOCKS: &[&str] =
     &["now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "today"];
 
 /// What the SQL is for: a rule names no time and no clock, a saved query its parameters and no clock.
@@ -65,7 +65,7 @@ pub struct Explain {
     pub verbose: bool,
 }
 
-fn position(location: Location) -> (usize, usize) {
+pub fn position(location: Location) -> (usize, usize) {
     (location.line.max(1) as usize, location.column.max(1) as usize)
 }
 
@@ -122,7 +122,7 @@ pub fn lint(
 }
 
 /// Turns `... at Line: 3, Column: 5` into a place and the rest.
-fn syntax_problem(text: &str) -> Problem {
+pub fn syntax_problem(text: &str) -> Problem {
     let text = text.trim_start_matches("sql parser error: ");
     let number = |s: &str| s.trim().parse::<usize>().ok();
     if let Some((message, place)) = text.rsplit_once(" at Line: ")
@@ -393,7 +393,7 @@ fn literal(expr: &Expr) -> Option<&ValueWithSpan> {
 
 /// The table column that an expression names. Names a query makes up itself are the planner's affair;
 /// one that hides a column of the same name has that column's type in all but contrived queries.
-fn column_of(expr: &Expr) -> Option<&'static Column> {
+pub fn column_of(expr: &Expr) -> Option<&'static Column> {
     let ident = match expr {
         Expr::Identifier(ident) => ident,
         Expr::CompoundIdentifier(parts) => parts.last()?,

@@ -6,6 +6,7 @@
 
 mod advance;
 mod baseline;
+mod blind;
 mod buffer;
 mod codec;
 mod collector;
@@ -18,6 +19,7 @@ mod lint;
 mod matcher;
 mod monotone;
 mod plan;
+mod promote;
 mod rows;
 mod saved;
 pub mod session;
@@ -35,4 +37,5 @@ pub use engine::{Engine, EngineConfig, Failure, Scope, Usage};
 pub use explain::problem;
 pub use lint::{Explain, Linted, Problem, Purpose, lint, suggestion};
 pub use matcher::{Matcher, Matches};
+pub use promote::{Promotion, promote};
 pub use saved::{Absorbed, Restored};

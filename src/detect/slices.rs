@@ -37,8 +37,10 @@ impl PhysicalOptimizerRule for OwnRows {
             let Some(sort) = node.downcast_ref::<SortExec>() else { return Ok(Transformed::no(node)) };
             let input = sort.input().clone();
             let own = Own { properties: input.properties().clone(), input };
-            let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            Ok(Transformed::yes(node.replace_children(vec![Arc::new(own)], anew)?))
+            Ok(Transformed::yes(node.replace_children(
+                vec![Arc::new(own)],
+                ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+            )?))
         };
         plan.transform_up(below).data()
     }

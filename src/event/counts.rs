@@ -64,6 +64,12 @@ pub struct Counts {
     pub duplicates: u64,
     /// Rows of `audit` whose text was cut.
     pub truncated: u64,
+    /// Events put together from the columns of a Log Analytics table, duplicates included.
+    pub composed: u64,
+    /// Events at level Metadata, which have no bodies, duplicates included.
+    pub metadata: u64,
+    /// Events whose record names no cluster, duplicates included.
+    pub unnamed: u64,
     pub rejects: BTreeMap<RejectReason, u64>,
     /// Records by the category they carry; `""` for those that carry none.
     pub categories: BTreeMap<String, u64>,
@@ -83,6 +89,9 @@ impl Counts {
         self.control_plane += other.control_plane;
         self.duplicates += other.duplicates;
         self.truncated += other.truncated;
+        self.composed += other.composed;
+        self.metadata += other.metadata;
+        self.unnamed += other.unnamed;
         for (reason, n) in &other.rejects {
             *self.rejects.entry(*reason).or_default() += n;
         }

@@ -7,6 +7,7 @@ pub mod address;
 mod batch;
 mod counts;
 mod escape;
+pub mod figures;
 pub mod identity;
 pub mod json;
 mod position;

@@ -10,14 +10,33 @@ use super::error::HuntError;
 use super::plan::{self, Parameters, Planned};
 use crate::detect::session;
 use crate::event::Table;
-use crate::rules::{Catalog, Diagnostic, Queries, Query};
+use crate::rules::{Catalog, Diagnostic, Queries, Query, closest};
 
 /// Plans every query with a value for each parameter; every problem of every file is reported.
 pub fn check(queries: &Queries, catalog: &Catalog) -> Vec<Diagnostic> {
-    let mut problems = Vec::new();
+    let mut problems = follow_ups(queries, catalog);
     if let Err(error) = check_all(queries, catalog, &mut problems) {
         let message = format!("cannot open a query session: {}", error.strip_backtrace());
         problems.push(Diagnostic::error("queries", (1, 1), message));
+    }
+    problems
+}
+
+/// Detections that send their reader to a query that is not there. A warning: they fire all the same.
+fn follow_ups(queries: &Queries, catalog: &Catalog) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for rule in &catalog.detections {
+        for (at, id) in rule.follow_up.iter().enumerate() {
+            if queries.get(id).is_some() {
+                continue;
+            }
+            let hint = match closest(id, queries.all.iter().map(|query| query.id.as_str())) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => "add it or remove the reference".to_string(),
+            };
+            let place = rule.position(&format!("follow_up.{at}"));
+            problems.push(Diagnostic::warning(&rule.path, place, format!("no query \"{id}\"; {hint}")));
+        }
     }
     problems
 }

@@ -3,7 +3,7 @@
 //! A table that is read twice is decoded twice, unless there is room to keep the rows: a shell asks the
 //! same files again and again. What could not be read of them is in the [`Account`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,8 +30,6 @@ use crate::source::files::FileStatus;
 pub struct Account {
     /// Files that are not simply "ok".
     pub files: BTreeMap<PathBuf, FileStatus>,
-    /// Files of our own archive that turned out to be broken, each with the reason.
-    pub damaged: BTreeSet<String>,
     /// Records that could not be decoded.
     pub rejected: u64,
     /// Rows that were asked about: those in range.
@@ -43,9 +41,7 @@ pub struct Account {
 impl Account {
     /// Whether rows may be missing. A file that is no log, or empty, holds none.
     pub fn is_complete(&self) -> bool {
-        let lost =
-            |status: &FileStatus| matches!(status, FileStatus::Unreadable(_) | FileStatus::Incomplete(_));
-        self.rejected == 0 && self.damaged.is_empty() && !self.files.values().any(lost)
+        self.rejected == 0 && !self.files.values().any(FileStatus::is_lost)
     }
 }
 

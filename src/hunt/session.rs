@@ -5,31 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 
 use super::bind::Given;
 use super::error::HuntError;
-use super::files::{Account, FileTable, Files};
+use super::files::Account;
 use super::plan::{self, Parameters};
-use crate::archive;
-use crate::archive::table::Damaged;
+use super::tables::Tables;
 use crate::detect::session;
-use crate::event::Table;
-use crate::pipeline::Range;
-use crate::pipeline::parquet::Sorted;
 use crate::pipeline::replay::Options;
 use crate::pipeline::stages::Progress;
 use crate::rules::{Catalog, List, Parameter};
@@ -49,11 +43,7 @@ pub struct Limits {
 pub struct Session {
     context: SessionContext,
     lists: BTreeMap<String, Arc<List>>,
-    files: Arc<Files>,
-    damaged: Damaged,
-    range: Range,
-    /// Whether some of the inputs are our own Parquet.
-    own: bool,
+    tables: Tables,
     limits: Limits,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -77,43 +67,17 @@ impl Session {
     ) -> Result<Self, HuntError> {
         let lists = catalog.lists.clone();
         let until = Arc::new(AtomicI64::new(options.range.until.unwrap_or(0)));
-        let (threads, range) = (options.threads, options.range.clone());
-        // Our own Parquet is read by column; the rest is decoded, if there is any.
-        let Sorted { own, mut others, unreadable, .. } = Sorted::new(&options.inputs);
-        others.files.extend(unreadable.iter().filter_map(|p| options.inputs.files.get(p.file).cloned()));
-        let decodes = !others.files.is_empty();
-        let damaged = Damaged::default();
-        let decoded = Options { inputs: others, range: range.clone(), threads };
-        let files = Arc::new(Files::new(decoded, progress, limits.keep));
+        let threads = options.threads;
         let context = session::for_hunts(Arc::new(lists.clone()), until, limits.memory, threads);
         let context = context.map_err(unopened)?;
-        for table in Table::ALL {
-            let decoded: Arc<dyn TableProvider> = Arc::new(FileTable { table, files: files.clone() });
-            let provider = if own.is_empty() {
-                decoded
-            } else {
-                let ours = archive::table::provider(&own, table, &range.selection(), &damaged);
-                let ours = ours.map_err(unopened)?;
-                if decodes { both(table, ours, decoded).map_err(unopened)? } else { ours }
-            };
-            context.register_table(table.name(), provider).map_err(unopened)?;
-        }
+        let tables = Tables::register(&context, options, progress, limits.keep).map_err(unopened)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("query")
             .enable_all()
             .build()
             .map_err(|error| HuntError::Run(format!("cannot start threads: {error}")))?;
-        Ok(Self {
-            context,
-            lists,
-            files,
-            damaged,
-            range,
-            own: !own.is_empty(),
-            limits,
-            runtime: Some(runtime),
-        })
+        Ok(Self { context, lists, tables, limits, runtime: Some(runtime) })
     }
 
     /// Plans a statement. `declared` are the parameters of a saved query; without it they have the
@@ -134,7 +98,7 @@ impl Session {
         let planned = self.runtime()?.block_on(planned)?;
         let explain = planned.linted.explain;
         let runs = explain.is_none_or(|explain| explain.analyze);
-        let to_read = if runs { self.files.to_read(scans(&planned.plan)) } else { 0 };
+        let to_read = if runs { self.tables.to_read(scans(&planned.plan)) } else { 0 };
         Ok(Prepared { plan: planned.plan, explain: explain.is_some(), to_read })
     }
 
@@ -204,14 +168,7 @@ impl Session {
 
     /// What the last queries did not see of the files.
     pub fn account(&self) -> Account {
-        let mut account = self.files.account();
-        account.damaged =
-            self.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-        if self.own {
-            // What of an archive is in range nobody counts.
-            account.times = None;
-        }
-        account
+        self.tables.account()
     }
 
     /// Names of all functions that SQL may call.
@@ -226,9 +183,9 @@ impl Session {
         names
     }
 
-    /// What rows it is about.
-    pub fn range(&self) -> &Range {
-        &self.range
+    /// The inputs it reads.
+    pub fn options(&self) -> &Options {
+        &self.tables.options
     }
 
     fn runtime(&self) -> Result<&tokio::runtime::Runtime, Vec<HuntError>> {
@@ -265,35 +222,6 @@ impl Drop for Session {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Runs one query and gives what of an archive could not be read, file by file: for programs that ask once.
-pub fn run(
-    sql: &str,
-    catalog: &Catalog,
-    options: Options,
-    emit: &mut dyn FnMut(&RecordBatch) -> anyhow::Result<()>,
-) -> Result<Vec<String>, Vec<HuntError>> {
-    struct NoProgress;
-    impl Progress for NoProgress {
-        fn advance(&self, _: u64) {}
-    }
-    let limits = Limits { memory: 1 << 30, timeout: None, keep: 0 };
-    let session = Session::open(catalog, options, limits, Arc::new(NoProgress)).map_err(|e| vec![e])?;
-    let prepared = session.prepare(sql, None, &Given::new(), DateTime::UNIX_EPOCH)?;
-    session.run(prepared, std::future::pending(), emit).map_err(|error| vec![error])?;
-    Ok(session.account().damaged.into_iter().collect())
-}
-
-/// Rows of both.
-fn both(
-    table: Table,
-    ours: Arc<dyn TableProvider>,
-    decoded: Arc<dyn TableProvider>,
-) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-    let scan = |part| LogicalPlanBuilder::scan(table.name(), provider_as_source(part), None);
-    let plan = scan(ours)?.union(scan(decoded)?.build()?)?.build()?;
-    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 fn unopened(error: DataFusionError) -> HuntError {

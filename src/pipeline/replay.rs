@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::lacks::{self, Lack};
 use super::stages::{self, Progress, Range};
 use crate::alert::{Alert, Severity};
 use crate::detect::{Engine, Failure, Scope};
@@ -13,7 +14,7 @@ use crate::event::Counts;
 use crate::source::files::{FileReport, Inputs};
 
 /// What to replay.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub inputs: Inputs,
     pub range: Range,
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub rejected: Vec<String>,
     /// Rules that failed on some batch or window.
     pub rule_failures: BTreeMap<String, Failure>,
+    /// What the input had no place for, and the rules of this run that suffer from it.
+    pub lacks: Vec<Lack>,
     /// What a reader should know of rules that could not speak.
     pub notes: Vec<String>,
     pub elapsed: Duration,
@@ -88,6 +91,14 @@ pub fn run(
     }
     outcome.rule_failures = engine.failures().clone();
     outcome.notes = engine.notes();
+    outcome.lacks = lacks::of(&outcome.counts, &outcome.files, options.range.cluster.as_deref());
+    for lack in &mut outcome.lacks {
+        (lack.blind, lack.weaker) = engine.without(&lack.columns);
+    }
+    if let Some(cluster) = options.range.cluster.as_deref().filter(|_| outcome.counts.unnamed > 0) {
+        let events = outcome.counts.unnamed;
+        outcome.notes.push(format!("{events} events name no cluster and were taken to be of {cluster}"));
+    }
     outcome.elapsed = begun.elapsed();
     outcome.peak_rss_bytes = peak_rss_bytes();
     Ok(outcome)

@@ -39,7 +39,8 @@ pub struct Range {
 }
 
 impl Range {
-    fn is_all(&self) -> bool {
+    /// Whether every row is in.
+    pub fn is_all(&self) -> bool {
         self.since.is_none() && self.until.is_none() && self.cluster.is_none()
     }
 
@@ -199,7 +200,7 @@ fn decode<T>(
     work: &dyn Fn(&Batch) -> T,
     range: &Range,
 ) {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::of_cluster(range.cluster.as_deref());
     for (sequence, job) in todo {
         let decoded = match job {
             Ok(Work::Chunk(chunk)) => Ok((chunk.file, decoder.decode(&chunk.raw), true)),

@@ -67,6 +67,23 @@ impl Catalog {
     }
 }
 
+/// The rule of this id in the pack that is inside this program, as it is there; `None` if it has none.
+pub fn compiled(id: &str) -> Option<Result<Detection, Vec<Diagnostic>>> {
+    let pack = Tree::detections("");
+    let file = format!("{id}.sql");
+    let tactics = pack.list(&[]).ok()?.folders;
+    let text = |tactic: &String| pack.text(&[tactic, &file]).ok().map(|text| (tactic.clone(), text));
+    let (tactic, text) = tactics.iter().find_map(text)?;
+    Some(detection::parse(&pack.shown(&[&tactic, &file]), &tactic, id, &text))
+}
+
+/// The lists of the pack that is inside this program.
+pub fn compiled_lists() -> BTreeMap<String, Arc<List>> {
+    let mut loader = Loader::default();
+    loader.lists(&Tree::detections(LISTS));
+    loader.catalog.lists
+}
+
 #[derive(Default)]
 struct Loader {
     catalog: Catalog,

@@ -188,6 +188,41 @@ impl<'a> Header<'a> {
         parameters
     }
 
+    /// The table `example`: values for some of the parameters.
+    pub(super) fn example(&mut self, params: &[Parameter]) -> Vec<(String, String)> {
+        let Some((value, place)) = self.get("example") else { return Vec::new() };
+        let DeValue::Table(table) = value else {
+            self.wrong_type("example", place, "a table");
+            return Vec::new();
+        };
+        let declared: Vec<&str> = match self.get("params") {
+            Some((DeValue::Table(params), _)) => {
+                params.iter().map(|(name, _)| name.get_ref().as_ref()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut given = Vec::new();
+        for (name, value) in table {
+            let at = self.place(name.span());
+            let name = name.get_ref().as_ref();
+            let Some(parameter) = params.iter().find(|parameter| parameter.name == name) else {
+                // One that is declared wrongly was spoken about already.
+                if !declared.contains(&name) {
+                    let message =
+                        format!("example of \"{name}\", which is no parameter; declare it under params");
+                    self.problem(at, message);
+                }
+                continue;
+            };
+            match texts(parameter.kind, value.get_ref()) {
+                Ok(texts) => given.extend(texts.into_iter().map(|text| (name.to_string(), text))),
+                Err(message) => self.problem(at, format!("example of parameter \"{name}\": {message}")),
+            }
+        }
+        given.sort();
+        given
+    }
+
     fn parameter(&mut self, name: &str, place: Place, table: &'a DeTable<'a>) -> Option<Parameter> {
         for (key, _) in table {
             let unknown = key.get_ref().as_ref();
@@ -229,7 +264,7 @@ impl<'a> Header<'a> {
         let default = match table.get("default") {
             Some(value) => {
                 let at = self.place(value.span());
-                match default(kind, value.get_ref()) {
+                match texts(kind, value.get_ref()) {
                     Ok(texts) => Some(texts),
                     Err(message) => {
                         self.problem(at, format!("default of parameter \"{name}\": {message}"));
@@ -260,8 +295,8 @@ impl<'a> Header<'a> {
     }
 }
 
-/// A default in the form of the command line.
-fn default(kind: ParameterKind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+/// A default or example in the form of the command line.
+fn texts(kind: ParameterKind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let wanted = || format!("it must be of type {}", kind.name());
     let texts = match (kind, value) {
         (ParameterKind::Int, DeValue::Integer(number)) => vec![number.to_string()],

@@ -19,6 +19,8 @@ pub struct Query {
     /// As shown in messages: `queries/<id>.sql`.
     pub path: PathBuf,
     pub title: String,
+    /// One of [`TOPICS`], which groups queries for people.
+    pub topic: Option<String>,
     pub description: String,
     /// Sections 1 to 9 of the AKS security guide it is an audit of.
     pub section: Vec<u8>,
@@ -26,6 +28,8 @@ pub struct Query {
     pub see_also: Vec<String>,
     pub references: Vec<String>,
     pub params: Vec<Parameter>,
+    /// Values to try it with, as on a command line: what the documentation shows and a test runs.
+    pub example: Vec<(String, String)>,
     /// The whole file with every header line blanked, so that SQL positions are file positions.
     pub sql: String,
     /// 1-based line and column in the file: of each key's value under the key's name, of items of a
@@ -33,15 +37,30 @@ pub struct Query {
     pub positions: HashMap<String, (usize, usize)>,
 }
 
+/// What a query is about, and the question that its group answers.
+pub const TOPICS: [(&str, &str); 9] = [
+    ("identity", "Who did what, from where?"),
+    ("privilege", "Who may do what, and who let them?"),
+    ("secrets", "Which secrets and credentials were touched?"),
+    ("workload", "What runs, and what was run in it?"),
+    ("change", "What was changed, and what was deleted?"),
+    ("network", "What can be reached?"),
+    ("platform", "What do nodes and control plane say?"),
+    ("logs", "Is the record complete, and what does it cost?"),
+    ("report", "Does a section of the AKS security guide hold?"),
+];
+
 const FORM: Form = Form {
     kind: "query",
     docs: "docs/hunting.md",
     keys: &[
         ("title", "\"What an identity did\""),
         ("description", "\"what the rows say and what to look for\""),
+        ("topic", "\"identity\""),
         ("section", "[1]"),
         ("see_also", "[\"denied-by-identity\"]"),
         ("references", "[\"https://learn.microsoft.com/azure/aks/\"]"),
+        ("example", "{ identity = \"anna@contoso.com\" }"),
         ("params", "{ identity = { type = \"string\", description = \"whose\", required = true } }"),
     ],
     required: 2,
@@ -62,10 +81,13 @@ impl Query {
 
 impl Header<'_> {
     fn query(&mut self, id: &str) -> Query {
+        let params = self.parameters();
         Query {
+            example: self.example(&params),
             id: id.to_string(),
             path: self.path.to_path_buf(),
             title: self.line("title"),
+            topic: self.topic(),
             description: self.filled("description"),
             section: self.section(),
             see_also: self.checked_texts(
@@ -78,10 +100,26 @@ impl Header<'_> {
                 is_address,
                 "is no address; write one that begins with https://",
             ),
-            params: self.parameters(),
+            params,
             sql: self.fence.sql.clone(),
             positions: std::mem::take(&mut self.positions),
         }
+    }
+}
+
+impl Header<'_> {
+    fn topic(&mut self) -> Option<String> {
+        let (topic, place) = self.text("topic", "a text in quotes")?;
+        let known = TOPICS.map(|(topic, _)| topic);
+        if known.contains(&topic) {
+            return Some(topic.to_string());
+        }
+        let hint = match closest(topic, known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        self.problem(place, format!("unknown topic \"{topic}\"; {hint}"));
+        None
     }
 }
 

@@ -8,8 +8,10 @@ const GOOD: &str = r#"-- /// query
 -- description = """
 -- First line.
 -- """
+-- topic = "identity"
 -- section = [1]
 -- see_also = ["other"]
+-- example = { identity = "anna", verbs = ["get", "watch"], least = 2 }
 --
 -- [params]
 -- identity = { type = "string", description = "whose" }
@@ -46,9 +48,12 @@ fn a_query_with_everything() {
             "near (duration, optional)",
         ]
     );
+    assert_eq!(query.topic.as_deref(), Some("identity"));
+    let example: Vec<(&str, &str)> = query.example.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(example, [("identity", "anna"), ("least", "2"), ("verbs", "get"), ("verbs", "watch")]);
     assert_eq!(query.params[3].kind, ParameterKind::Duration);
-    assert_eq!(query.params[0].place, (10, 4));
-    assert!(query.sql.starts_with(&"\n".repeat(18)));
+    assert_eq!(query.params[0].place, (12, 4));
+    assert!(query.sql.starts_with(&"\n".repeat(20)));
 }
 
 #[test]
@@ -57,7 +62,7 @@ fn what_is_wrong_with_parameters() {
         (
             "\"string\",",
             "\"strnig\",",
-            "10:24: unknown type \"strnig\" of parameter \"identity\"; did you mean \"string\"?",
+            "12:24: unknown type \"strnig\" of parameter \"identity\"; did you mean \"string\"?",
         ),
         ("default = 3", "default = \"3\"", "default of parameter \"least\": it must be of type int"),
         ("default = [\"get\", \"list\"]", "default = \"get\"", "must be of type string[]: [\"a\", \"b\"]"),
@@ -67,7 +72,7 @@ fn what_is_wrong_with_parameters() {
             "defualt = 3",
             "unknown key \"defualt\" of parameter \"least\"; did you mean \"default\"?",
         ),
-        (", description = \"whose\"", "", "10:4: parameter \"identity\" has no description"),
+        (", description = \"whose\"", "", "12:4: parameter \"identity\" has no description"),
         ("identity = {", "Identity = {", "\"Identity\" is no name of a parameter"),
         (
             "identity = { type = \"string\", description = \"whose\" }",
@@ -75,6 +80,9 @@ fn what_is_wrong_with_parameters() {
             "must be a table",
         ),
         ("-- /// query", "-- /// detection", "1:1: no header; begin the file with the line \"-- /// query\""),
+        ("least = 2 }", "least = \"2\" }", "9:61: example of parameter \"least\": it must be of type int"),
+        ("least = 2 }", "last = 2 }", "9:61: example of \"last\", which is no parameter"),
+        ("\"identity\"", "\"identitiy\"", "6:12: unknown topic \"identitiy\"; did you mean \"identity\"?"),
         ("title =", "titel =", "unknown key \"titel\"; did you mean \"title\"?"),
     ] {
         let found = problems(from, to);
@@ -92,5 +100,5 @@ fn a_folder_of_queries() {
     assert_eq!(queries.all.iter().map(|q| q.id.as_str()).collect::<Vec<_>>(), ["x"]);
     let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(shown.len(), 2, "{shown:?}");
-    assert!(shown[1].ends_with("x.sql:7:16: no query \"other\"; did you mean \"otter\"?"), "{shown:?}");
+    assert!(shown[1].ends_with("x.sql:8:16: no query \"other\"; did you mean \"otter\"?"), "{shown:?}");
 }

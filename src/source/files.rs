@@ -5,11 +5,15 @@
 //! its content, never by its name. Nothing here decodes a record, and nothing fails the run: a file
 //! that cannot be read is a [`FileProblem`], and the next one is opened.
 
+mod avro;
+mod content;
 mod document;
 mod framing;
 mod inputs;
 mod live;
+mod log_analytics;
 mod order;
+mod parquet;
 mod reader;
 mod sniff;
 
@@ -28,6 +32,7 @@ use crate::event::RawBatch;
 pub use framing::{Framer, Sizes};
 pub use inputs::{InputError, InputFile, Inputs};
 pub use live::Files;
+pub use log_analytics::audit_columns;
 pub use reader::{FileReader, Reader};
 
 /// What became of a file. Shown in the summary and in `--stats`.
@@ -38,6 +43,11 @@ pub enum FileStatus {
     Ok,
     /// Nothing in it, or nothing but white space.
     Empty,
+    /// Read to its end, but it has no place for some of what an audit event holds.
+    Lacking(Lacking),
+    /// A Parquet file of our own archive: rows, not bodies. [`Reader`] gives none of it; the archive's
+    /// reader takes it from here.
+    Archive,
     /// Something else than a log; with what it is where that can be told.
     NotALog(Option<String>),
     /// Nothing of it could be read.
@@ -46,11 +56,43 @@ pub enum FileStatus {
     Incomplete(String),
 }
 
+/// What a file that was read to its end has no place for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lacking {
+    /// Columns of the Log Analytics table that are not in the file.
+    pub columns: Vec<&'static str>,
+    /// Times stand in an unknown local zone and were read as UTC.
+    pub zone: bool,
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ok")?;
+        if !self.columns.is_empty() {
+            let noun = if self.columns.len() == 1 { "column" } else { "columns" };
+            write!(f, ", without the {noun} {}", self.columns.join(", "))?;
+        }
+        if self.zone {
+            f.write_str(", its times are local ones and were read as UTC")?;
+        }
+        Ok(())
+    }
+}
+
+impl FileStatus {
+    /// Whether rows of the file are missing from what was read.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Unreadable(_) | Self::Incomplete(_))
+    }
+}
+
 impl fmt::Display for FileStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
             Self::Empty => f.write_str("empty"),
+            Self::Lacking(lacking) => lacking.fmt(f),
+            Self::Archive => f.write_str("rows of an aksentry archive"),
             Self::NotALog(None) => f.write_str("not a log"),
             Self::NotALog(Some(what)) => write!(f, "not a log: {what}"),
             Self::Unreadable(reason) => write!(f, "unreadable: {reason}"),

@@ -71,8 +71,10 @@ fn every_hour_is_accounted_for() {
         let shop = of("/aks-shop-prod-neu");
         let times: Vec<&str> = shop.iter().map(|row| row["hour"].as_str().unwrap()).collect();
         assert!(times.is_sorted() && times.len() > 40, "{times:?}");
-        for row in &shop {
-            assert_eq!(row["gap_hours"] == 1, row["events"] == 0 && row["hours"] == 0, "{row}");
+        // After the last event there may be lines of the control plane; that is no gap.
+        let last = shop.iter().rposition(|row| row["events"] != 0).unwrap();
+        for (at, row) in shop.iter().enumerate() {
+            assert_eq!(row["gap_hours"] == 1, row["events"] == 0 && at < last, "{row}");
         }
         let (clusters, _) = info(&[&location, "--by", "cluster"]);
         for name in ["events", "control_plane", "cut", "files", "bytes", "gap_hours"] {

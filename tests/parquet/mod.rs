@@ -7,15 +7,16 @@ mod replay;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use aksentry::archive::{Finished, Writer, publish};
 use aksentry::decode::{Decoder, Dedup};
 use aksentry::detect::{Engine, EngineConfig};
 use aksentry::event::{Batch, RawBatch};
-use aksentry::hunt;
-use aksentry::pipeline::{Range, replay as run_replay};
+use aksentry::hunt::{Limits, Session};
+use aksentry::pipeline::{Progress, Range, replay as run_replay};
 use aksentry::rules::{Catalog, Sources};
-use aksentry::source::files::{FileReader, Inputs, Sizes};
+use aksentry::source::files::{FileReader, FileStatus, Inputs, Sizes};
 use aksentry::store::{Environment, Store};
 use arrow::record_batch::RecordBatch;
 
@@ -72,6 +73,12 @@ pub fn options(paths: &[String], range: Range, environment: &Environment) -> run
     run_replay::Options { inputs, range, threads: 2 }
 }
 
+struct Quiet;
+
+impl Progress for Quiet {
+    fn advance(&self, _: u64) {}
+}
+
 /// Rows of a query, and what could not be read.
 pub fn ask(sql: &str, options: run_replay::Options) -> (Vec<RecordBatch>, Vec<String>) {
     let mut rows = Vec::new();
@@ -80,8 +87,14 @@ pub fn ask(sql: &str, options: run_replay::Options) -> (Vec<RecordBatch>, Vec<St
         Ok(())
     };
     let catalog = Catalog::load(&Sources::default()).0;
-    let damaged = hunt::run(sql, &catalog, options, &mut emit).unwrap();
-    (rows, damaged)
+    let limits = Limits { memory: 1 << 30, timeout: None, keep: 0 };
+    let session = Session::open(&catalog, options, limits, Arc::new(Quiet)).unwrap();
+    let prepared = session.prepare(sql, None, &Vec::new(), chrono::DateTime::UNIX_EPOCH);
+    let prepared = prepared.unwrap_or_else(|errors| panic!("{errors:?}"));
+    session.run(prepared, std::future::pending(), &mut emit).unwrap();
+    let account = session.account();
+    let damaged = account.files.iter().filter(|(_, status)| !matches!(status, FileStatus::Ok));
+    (rows, damaged.map(|(path, status)| format!("{}: {status}", path.display())).collect())
 }
 
 /// One number that a query gives.

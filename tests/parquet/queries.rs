@@ -79,7 +79,7 @@ fn columns_that_an_older_file_lacks_are_null() {
     writer.write(&older).unwrap();
     writer.close().unwrap();
     let path = path.to_string_lossy().into_owned();
-    let all = options(&[path.clone()], Range::default(), &Environment::default());
+    let all = options(std::slice::from_ref(&path), Range::default(), &Environment::default());
     let (rows, _) =
         ask("SELECT decision, groups, username, body_skipped FROM audit WHERE NOT body_skipped", all);
     let count: usize = rows.iter().map(|rows| rows.num_rows()).sum();
@@ -103,7 +103,7 @@ fn a_damaged_file_is_passed_and_named() {
     let victim = files.iter().find(|file| file.to_string_lossy().contains("table=audit")).unwrap();
     let content = fs::read(victim).unwrap();
     fs::write(victim, &content[..content.len() / 2]).unwrap();
-    let all = || options(&[path.clone()], Range::default(), &Environment::default());
+    let all = || options(std::slice::from_ref(&path), Range::default(), &Environment::default());
     let (rows, damaged) = ask("SELECT count(*) FROM audit", all());
     let left = rows[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0);
     assert!(0 < left && left < whole, "{left} of {whole}");

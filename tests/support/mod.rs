@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the tests that use all of it come one by one")]
 
 pub mod azurite;
+pub mod browser;
 pub mod entra;
 pub mod http;
 pub mod sentinel;

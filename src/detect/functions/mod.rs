@@ -4,6 +4,7 @@
 //! Every function gives null for null (but `listed`), and for text that is not what it expects.
 
 mod address;
+mod diff;
 mod function;
 mod image;
 mod list;
@@ -40,8 +41,14 @@ pub struct FunctionDoc {
 }
 
 fn families() -> impl Iterator<Item = &'static Definition> {
-    let families =
-        [workload::FUNCTIONS, rbac::FUNCTIONS, request::FUNCTIONS, image::FUNCTIONS, address::FUNCTIONS];
+    let families = [
+        workload::FUNCTIONS,
+        rbac::FUNCTIONS,
+        request::FUNCTIONS,
+        image::FUNCTIONS,
+        address::FUNCTIONS,
+        diff::FUNCTIONS,
+    ];
     families.into_iter().flatten()
 }
 

@@ -88,6 +88,27 @@ impl<'a> PodSpec<'a> {
         paths.map(|path| Cow::Owned(normalised(&path))).collect()
     }
 
+    /// Secrets that are mounted, taken into the environment, or used to pull images; each once.
+    fn secrets(self) -> Vec<Cow<'a, str>> {
+        let list = |node: Node<'a>, key: &str| node.get(key).into_iter().flat_map(Node::items);
+        let volumes = list(self.0, "volumes").flat_map(|volume| {
+            let sources = volume.get("projected").into_iter().flat_map(move |node| list(node, "sources"));
+            let projected = sources.filter_map(|source| source.path(&["secret", "name"]));
+            volume.path(&["secret", "secretName"]).into_iter().chain(projected)
+        });
+        let environment = self.containers().flat_map(|(_, container)| {
+            let keys =
+                list(container, "env").filter_map(|env| env.path(&["valueFrom", "secretKeyRef", "name"]));
+            keys.chain(list(container, "envFrom").filter_map(|from| from.path(&["secretRef", "name"])))
+        });
+        let pulling = list(self.0, "imagePullSecrets").filter_map(|secret| secret.get("name"));
+        let mut names: Vec<Cow<str>> =
+            volumes.chain(environment).chain(pulling).filter_map(Node::text).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     fn host_namespaces(self) -> Vec<Cow<'a, str>> {
         let kinds = [("hostNetwork", "network"), ("hostPID", "pid"), ("hostIPC", "ipc")];
         let shared = kinds.into_iter().filter(|(key, _)| self.0.get(key).and_then(Node::bool) == Some(true));
@@ -350,6 +371,19 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     },
     Definition {
         doc: FunctionDoc {
+            name: "pod_secrets",
+            signature: "pod_secrets(object)",
+            returns: "text[]",
+            doc: "secrets that a pod mounts, takes into its environment or pulls images with, in order of name",
+        },
+        parameters: &[Parameter::Text],
+        returns: text_list,
+        expensive: true,
+        check: unchecked,
+        run: |args| args.text_lists(|row| Some(pod_spec(args, row)?.secrets())),
+    },
+    Definition {
+        doc: FunctionDoc {
             name: "host_namespaces",
             signature: "host_namespaces(object)",
             returns: "text[]",
@@ -434,5 +468,19 @@ mod tests {
         assert_eq!(account(r#"{"serviceAccount":"old","serviceAccountName":""}"#).as_deref(), Some("old"));
         assert_eq!(account(r#"{"containers":[]}"#).as_deref(), Some("default"));
         assert_eq!(account(r#"{"hostNetwork":true}"#), None);
+    }
+
+    #[test]
+    fn the_secrets_of_a_pod() {
+        let body = r#"{"spec":{"imagePullSecrets":[{"name":"pull"}],
+            "volumes":[{"secret":{"secretName":"tls"}},{"emptyDir":{}},{"projected":{"sources":[{"secret":{"name":"p"}},{"configMap":{"name":"no"}}]}}],
+            "initContainers":[{"envFrom":[{"secretRef":{"name":"all"}},{"configMapRef":{"name":"no"}}]}],
+            "containers":[{"env":[{"name":"A","value":"secret"},{"name":"B","valueFrom":{"secretKeyRef":{"name":"tls","key":"no"}}}]}]}}"#;
+        assert_eq!(
+            PodSpec::of(body).map(PodSpec::secrets),
+            Some(["all", "p", "pull", "tls"].map(Cow::from).into())
+        );
+        let without = r#"{"spec":{"containers":[{"name":"a"}]}}"#;
+        assert_eq!(PodSpec::of(without).map(PodSpec::secrets), Some(Vec::new()));
     }
 }

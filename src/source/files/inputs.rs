@@ -133,7 +133,7 @@ impl Walk {
             path: path.to_path_buf(),
             bytes: 0,
             records: 0,
-            status: FileStatus::Unreadable(super::reader::reason(error)),
+            status: FileStatus::Unreadable(super::content::reason(error)),
         });
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Read once, nothing is remembered: a second run reads everything again, and equal alerts have equal
 //! ids. Followed, how far each file was read is kept in the checkpoint store under a hash of its path.
-//! A followed file that became shorter, or is another one than before, is read from its beginning; a
-//! packed one is read when it appears and when its size changes.
+//! A followed file that became shorter, or is another one than before, is read from its beginning; one
+//! that is packed, a table or a container is read when it appears and when its size changes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{FileReader, FileStatus, Inputs, Sizes};
+use super::{FileReader, FileStatus, Inputs, Sizes, sniff};
 use crate::checkpoint::Checkpoints;
 use crate::event::{Clock, Partition, Position, RawBatch, Span};
 use crate::source::{Commit, Incoming, Received, Source, SourceError};
@@ -47,7 +47,7 @@ pub struct Files {
 struct Open {
     path: PathBuf,
     reader: FileReader,
-    /// Pieces read so far; for a followed packed file, its size once it is read.
+    /// Pieces read so far; for a followed file that is read whole, its size once it is read.
     pieces: i64,
 }
 
@@ -164,10 +164,13 @@ impl Files {
         if size == mark.bytes {
             return Ok(None);
         }
-        let mut magic = [0; 4];
-        let known = file.read(&mut magic)?;
-        let packed = matches!(magic.get(..known), Some([0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd]));
-        let (bodies, bytes) = if packed { (whole(path)?, size) } else { lines(&mut file, mark.bytes, size)? };
+        let mut head = Vec::new();
+        Read::by_ref(&mut file).take(sniff::HEAD as u64).read_to_end(&mut head)?;
+        let (bodies, bytes) = if sniff::grows_by_lines(&head) {
+            lines(&mut file, mark.bytes, size)?
+        } else {
+            (whole(path)?, size)
+        };
         if bytes == mark.bytes {
             return Ok(None);
         }
@@ -202,7 +205,7 @@ fn lines(file: &mut File, from: u64, size: u64) -> std::io::Result<(Vec<Bytes>, 
     }
 }
 
-/// All bodies of a packed file.
+/// All bodies of a file that does not grow by lines.
 fn whole(path: &Path) -> std::io::Result<Vec<Bytes>> {
     let mut reader = FileReader::open(path, Sizes::default())
         .map_err(|status| std::io::Error::other(status.to_string()))?;

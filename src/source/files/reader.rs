@@ -1,45 +1,49 @@
-//! One file after another: opened, recognised, unpacked, framed.
+//! One file after another: opened, recognised, and handed to the reader of its format.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Chunk, FileProblem, FileStatus, Framer, Inputs, Sizes, sniff};
+use super::avro::Capture;
+use super::content::{Content, reason};
+use super::log_analytics::{Csv, QueryResult};
+use super::parquet::Rows;
+use super::sniff::{self, Form};
+use super::{Chunk, FileProblem, FileStatus, Framer, Inputs, Sizes};
 use crate::event::RawBatch;
 
-/// Counts what leaves the disk, below any unpacking.
-struct Counted<R> {
-    inner: R,
-    read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
+/// What hands on the bodies of one file, in order and in bounded memory.
+pub(super) trait Bodies: Send {
+    /// The next bodies, or how the file ended; not called again after that.
+    fn next(&mut self) -> Result<RawBatch, FileStatus>;
 }
 
 /// One open file. Ends with the status it ends with; a file that is no log yields no batch.
 pub struct FileReader {
-    content: Box<dyn Read + Send>,
-    framer: Framer,
-    sizes: Sizes,
-    packing: sniff::Packing,
+    bodies: Box<dyn Bodies>,
     read: Arc<AtomicU64>,
-    /// Set once nothing more can be read; what is buffered is still handed on.
-    ended: Option<FileStatus>,
-    any: bool,
 }
 
 impl FileReader {
-    /// Opens a file and looks at its first bytes. The error is its status.
+    /// Opens a file and looks at its first bytes. The error is its status; for a Parquet file of our
+    /// own archive it is [`FileStatus::Archive`].
     pub fn open(path: &Path, sizes: Sizes) -> Result<Self, FileStatus> {
         let unreadable = |error: io::Error| FileStatus::Unreadable(reason(&error));
-        Self::over(File::open(path).map_err(unreadable)?, sizes)
+        let mut file = File::open(path).map_err(unreadable)?;
+        // Parquet is read from its end. What cannot be read in any order (a pipe) goes the other way.
+        if file.metadata().is_ok_and(|about| about.is_file()) {
+            let mut magic = [0; 4];
+            let known = file.read(&mut magic).map_err(unreadable)?;
+            file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+            if magic.get(..known) == Some(sniff::PARQUET) {
+                let read = Arc::new(AtomicU64::new(0));
+                let bodies = Box::new(Rows::open(file, sizes, read.clone())?);
+                return Ok(Self { bodies, read });
+            }
+        }
+        Self::over(file, sizes)
     }
 
     /// Reads what lies in memory as if it were a file.
@@ -47,64 +51,48 @@ impl FileReader {
         Self::over(bytes, sizes)
     }
 
-    fn over(file: impl Read + Send + 'static, sizes: Sizes) -> Result<Self, FileStatus> {
-        let unreadable = |error: io::Error| FileStatus::Unreadable(reason(&error));
+    /// Reads a stream of bytes as if it were a file.
+    pub(crate) fn over(file: impl Read + Send + 'static, sizes: Sizes) -> Result<Self, FileStatus> {
         let read = Arc::new(AtomicU64::new(0));
-        let mut file = Counted { inner: file, read: read.clone() };
-        let mut magic = Vec::with_capacity(8);
-        (&mut file).take(8).read_to_end(&mut magic).map_err(unreadable)?;
-        if magic.is_empty() {
-            return Err(FileStatus::Empty);
-        }
-        let packing = sniff::packing(&magic);
-        let whole = Cursor::new(magic).chain(file);
-        let content: Box<dyn Read + Send> = match packing {
-            sniff::Packing::Plain => Box::new(whole),
-            sniff::Packing::Gzip => {
-                Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(256 << 10, whole)))
-            }
-            sniff::Packing::Zstd => Box::new(
-                zstd::Decoder::new(whole).map_err(|e| FileStatus::Unreadable(packed_reason(packing, &e)))?,
-            ),
+        let content = Content::open(file, read.clone())?;
+        let bodies: Box<dyn Bodies> = match sniff::form(content.head()) {
+            Form::NotALog(what) => return Err(FileStatus::NotALog(what)),
+            Form::Text => Box::new(Text::new(content, sizes)),
+            Form::Avro => Box::new(Capture::open(content, sizes)?),
+            Form::Csv(delimiter) => Box::new(Csv::open(content, delimiter, sizes)?),
+            Form::QueryResult => Box::new(QueryResult::new(content, sizes)),
+            // The bytes were counted on their way to the temporary file.
+            Form::Parquet => Box::new(Rows::open(content.spooled()?, sizes, Arc::default())?),
         };
-        let mut reader =
-            Self { content, framer: Framer::new(sizes), sizes, packing, read, ended: None, any: false };
-        reader.fill(sniff::HEAD);
-        let head = &mut reader.framer.buffer;
-        if head.trim_ascii().is_empty() {
-            return Err(match reader.ended.take() {
-                Some(FileStatus::Incomplete(reason)) => FileStatus::Unreadable(reason),
-                Some(_) => FileStatus::Empty,
-                None => FileStatus::NotALog(None),
-            });
-        }
-        // Reading is allowed to go beyond the head; what is judged is the head alone.
-        if let Some(what) = sniff::not_a_log(head.get(..sniff::HEAD).unwrap_or(head)) {
-            return Err(FileStatus::NotALog(what));
-        }
-        if head.starts_with(b"\xef\xbb\xbf") {
-            head.drain(..3);
-        }
-        Ok(reader)
+        Ok(Self { bodies, read })
     }
 
     /// The next batch, or how the file ended.
     pub fn next_batch(&mut self) -> Result<RawBatch, FileStatus> {
-        loop {
-            if let Some(raw) = self.framer.take(self.ended.is_some()) {
-                self.any = true;
-                return Ok(raw);
-            }
-            if let Some(status) = &self.ended {
-                return Err(self.verdict(status.clone()));
-            }
-            self.fill(self.sizes.chunk);
-        }
+        self.bodies.next()
     }
 
     /// Bytes that left the disk since this was last asked.
     pub fn bytes_read(&self) -> u64 {
         self.read.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// JSON and lines, cut between records.
+struct Text {
+    content: Content,
+    framer: Framer,
+    sizes: Sizes,
+    /// Set once nothing more can be read; what is buffered is still handed on.
+    ended: Option<FileStatus>,
+    any: bool,
+}
+
+impl Text {
+    fn new(content: Content, sizes: Sizes) -> Self {
+        let mut text = Self { content, framer: Framer::new(sizes), sizes, ended: None, any: false };
+        text.fill(sniff::HEAD);
+        text
     }
 
     fn verdict(&self, status: FileStatus) -> FileStatus {
@@ -131,7 +119,22 @@ impl FileReader {
             Ok(read) if read < count => self.ended = Some(FileStatus::Ok),
             Ok(_) => {}
             // What was read before the fault is in the buffer.
-            Err(error) => self.ended = Some(FileStatus::Incomplete(packed_reason(self.packing, &error))),
+            Err(error) => self.ended = Some(FileStatus::Incomplete(reason(&error))),
+        }
+    }
+}
+
+impl Bodies for Text {
+    fn next(&mut self) -> Result<RawBatch, FileStatus> {
+        loop {
+            if let Some(raw) = self.framer.take(self.ended.is_some()) {
+                self.any = true;
+                return Ok(raw);
+            }
+            if let Some(status) = &self.ended {
+                return Err(self.verdict(status.clone()));
+            }
+            self.fill(self.sizes.chunk);
         }
     }
 }
@@ -190,27 +193,5 @@ impl Iterator for Reader<'_> {
                 Err(status) => return Some(Err(FileProblem { file, status, bytes_read: input.bytes })),
             }
         }
-    }
-}
-
-/// An I/O error as people say it, without the number.
-pub(super) fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".into(),
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::IsADirectory => "a folder".into(),
-        _ => error.to_string(),
-    }
-}
-
-fn packed_reason(packing: sniff::Packing, error: &io::Error) -> String {
-    let name = match packing {
-        sniff::Packing::Plain => return reason(error),
-        sniff::Packing::Gzip => "gzip",
-        sniff::Packing::Zstd => "zstd",
-    };
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => format!("{name} cut short"),
-        _ => format!("{name}: {}", reason(error)),
     }
 }
