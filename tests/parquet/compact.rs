@@ -108,7 +108,8 @@ fn parts_beside_their_merged_file_are_not_read_and_are_deleted_next() {
     assert!(parquet_files(&folder).len() > few);
     let path = folder.to_string_lossy().into_owned();
     assert!(rows(&path, &Environment::default()) == given(&batches));
-    let (_, outcome) = super::replayed(&options(std::slice::from_ref(&path), Range::default(), &Environment::default()));
+    let (_, outcome) =
+        super::replayed(&options(std::slice::from_ref(&path), Range::default(), &Environment::default()));
     let rows_of = |table: Table| batches.iter().map(|b| table.rows(b).0.num_rows() as u64).sum::<u64>();
     assert_eq!(
         (outcome.counts.events, outcome.counts.control_plane, outcome.counts.duplicates),

@@ -136,7 +136,8 @@ async fn what_was_written_twice_around_a_crash_counts_once() {
     let path = folder.to_string_lossy().into_owned();
     let work = tokio::task::spawn_blocking(move || {
         let (alerts, account) = replayed(&options(&[samples()], Range::default(), &Environment::default()));
-        let (same, archived) = replayed(&options(std::slice::from_ref(&path), Range::default(), &Environment::default()));
+        let (same, archived) =
+            replayed(&options(std::slice::from_ref(&path), Range::default(), &Environment::default()));
         assert_eq!(same, alerts);
         let (a, b) = (&archived.counts, &account.counts);
         assert_eq!((a.events, a.control_plane), (b.events, b.control_plane));
