@@ -14,9 +14,7 @@ use crate::alert::{Alert, Object};
 use crate::event::cluster_name;
 use crate::event::figures::{number, plural};
 use crate::pipeline::replay::{Options, Outcome};
-use crate::rules::{
-    Catalog, Detection, Diagnostic, Parts, TACTICS, compiled, compiled_lists, parse_detection,
-};
+use crate::rules::{Catalog, Detection, Diagnostic, Parts, TACTICS, compiled, parse_detection};
 
 /// Keys listed.
 const KEYS: usize = 20;
@@ -47,9 +45,7 @@ pub(super) fn run(context: &Context, rule: &str, options: &Options) -> anyhow::R
 
     // A rule of the pack may name lists of the pack that the folder at hand does not have.
     let mut beside = catalog.clone();
-    for (name, list) in compiled_lists() {
-        beside.lists.entry(name).or_insert(list);
-    }
+    beside.lists = catalog.all_lists();
     let old = match &earlier {
         Earlier::Changed(old, what) => match backtest(context, old, &beside, options, None) {
             Ok(found) => Some(found),

@@ -46,8 +46,8 @@ fn check_all(
     catalog: &Catalog,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<(), DataFusionError> {
-    let lists = Arc::new(catalog.lists.clone());
-    let context = session::new(lists, Arc::new(AtomicI64::new(0)), 16 << 20)?;
+    let lists = Arc::new(catalog.all_lists());
+    let context = session::new(lists.clone(), Arc::new(AtomicI64::new(0)), 16 << 20)?;
     for table in Table::ALL {
         let empty = MemTable::try_new(table.schema(), vec![Vec::new()])?;
         context.register_table(table.name(), Arc::new(empty))?;
@@ -55,7 +55,7 @@ fn check_all(
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let state = context.state();
     for query in &queries.all {
-        let planned = plan::plan(&query.sql, Parameters::Samples(&query.params), &state, &catalog.lists);
+        let planned = plan::plan(&query.sql, Parameters::Samples(&query.params), &state, &lists);
         match runtime.block_on(planned) {
             Ok(planned) => {
                 if let Err(error) = runtime.block_on(state.create_physical_plan(&planned.plan)) {

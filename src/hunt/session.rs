@@ -65,7 +65,7 @@ impl Session {
         limits: Limits,
         progress: Arc<dyn Progress + Send + Sync>,
     ) -> Result<Self, HuntError> {
-        let lists = catalog.lists.clone();
+        let lists = catalog.all_lists();
         let until = Arc::new(AtomicI64::new(options.range.until.unwrap_or(0)));
         let threads = options.threads;
         let context = session::for_hunts(Arc::new(lists.clone()), until, limits.memory, threads);

@@ -61,6 +61,14 @@ impl Catalog {
         self.origin.iter().chain(&self.lists_origin).cloned().collect()
     }
 
+    /// Its lists, and beneath them those of the pack that is inside this program: what its saved queries
+    /// ask for is there whatever folder the detections come from.
+    pub fn all_lists(&self) -> BTreeMap<String, Arc<List>> {
+        let mut lists = compiled_lists();
+        lists.extend(self.lists.clone());
+        lists
+    }
+
     /// The detections as files.
     pub(super) fn tree(&self) -> Tree {
         self.origin.clone().map_or(Tree::detections(""), Tree::Disk)
@@ -78,7 +86,7 @@ pub fn compiled(id: &str) -> Option<Result<Detection, Vec<Diagnostic>>> {
 }
 
 /// The lists of the pack that is inside this program.
-pub fn compiled_lists() -> BTreeMap<String, Arc<List>> {
+fn compiled_lists() -> BTreeMap<String, Arc<List>> {
     let mut loader = Loader::default();
     loader.lists(&Tree::detections(LISTS));
     loader.catalog.lists

@@ -16,7 +16,7 @@ mod summary;
 mod tree;
 
 pub use case::Case;
-pub use catalog::{Catalog, Sources, compiled, compiled_lists};
+pub use catalog::{Catalog, Sources, compiled};
 pub use detection::{Detection, Kind, TACTICS, parse as parse_detection};
 pub use diagnostic::{Diagnostic, Level, closest};
 pub use draft::{Hints, Parts, header as draft_header};

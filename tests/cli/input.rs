@@ -57,7 +57,11 @@ fn nothing_usable_is_no_error_and_is_said() {
     let run = place.run("replay empty").code(0).says("nothing usable").says("no files were found");
     assert_eq!(run.out, "");
     let run = place.run("replay prose").code(0).says("no records were found");
-    let run = run.says("README.md: not a log").says("Parquet is not read").says("nothing.json: empty");
+    let run = run
+        .says("README.md: not a log")
+        .says("x.parquet: unreadable: Parquet")
+        .says("rows.csv: not a log: a table without the columns")
+        .says("nothing.json: empty");
     assert_eq!(run.out, "");
     assert_eq!(place.stats("prose")["records"], 0);
 }

@@ -30,7 +30,7 @@ fn wrong_usage_is_2_and_says_what_is_wrong() {
         ("replay --since yesterday in.json", "--since yesterday"),
         ("replay --since 2026-02-02 --until 2026-02-01 in.json", "--since must be before --until"),
         ("replay --rule secret-gte in.json", "did you mean \"secret-get\""),
-        ("replay --report x.html in.json", "--report"),
+        ("replay --report no/such/x.html in.json", "no/such"),
         ("replay --stats no/such/folder.json in.json", "no/such/folder.json"),
         ("replay --detections nowhere in.json", "nowhere"),
         ("rules show secret-gett", "did you mean \"secret-get\""),
@@ -47,7 +47,11 @@ fn a_path_that_names_nothing_is_2_and_named() {
     let place = Place::new();
     place.run("replay nowhere.json").code(2).says("nowhere.json: no such file or folder");
     place.run("replay no*.json").code(2).says("no*.json: no file matches");
-    place.run("replay az://audit/2026").code(2).says("az://audit/2026");
+    place
+        .run("replay az://audit/2026")
+        .code(2)
+        .says("cannot read az://audit/2026: ")
+        .says("AZURE_STORAGE_ACCOUNT_NAME");
 }
 
 #[test]

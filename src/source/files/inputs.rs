@@ -27,8 +27,8 @@ pub enum InputError {
     Remote(String),
     #[error("cannot read {0}: {1}")]
     Location(String, #[source] LocationError),
-    #[error("{0}")]
-    Store(#[source] StoreError),
+    #[error("cannot read {path}: {error}")]
+    Store { path: String, error: StoreError },
     #[error("cannot read {0}: no blob lies there; check the container and the prefix")]
     NoBlob(String),
 }
@@ -196,10 +196,11 @@ impl Walk {
         };
         // Keys are those of the container, so that two prefixes of it show which blob is which.
         let whole = Location::Azure { container, prefix: String::new() };
-        let store = Store::open(&whole, environment).map_err(InputError::Store)?;
-        let mut found = wait(store.list(&prefix)).map_err(InputError::Store)?;
+        let unread = |error| InputError::Store { path: given.to_owned(), error };
+        let store = Store::open(&whole, environment).map_err(unread)?;
+        let mut found = wait(store.list(&prefix)).map_err(unread)?;
         if found.is_empty() && !prefix.is_empty() {
-            let head = wait(store.head(&prefix)).map_err(InputError::Store)?;
+            let head = wait(store.head(&prefix)).map_err(unread)?;
             found.extend(head.map(|head| head.object));
         }
         if found.is_empty() {
