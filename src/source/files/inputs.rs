@@ -28,7 +28,7 @@ pub enum InputError {
     #[error("cannot read {0}: {1}")]
     Location(String, #[source] LocationError),
     #[error("cannot read {path}: {error}")]
-    Store { path: String, error: StoreError },
+    Store { path: String, error: Box<StoreError> },
     #[error("cannot read {0}: no blob lies there; check the container and the prefix")]
     NoBlob(String),
 }
@@ -196,7 +196,7 @@ impl Walk {
         };
         // Keys are those of the container, so that two prefixes of it show which blob is which.
         let whole = Location::Azure { container, prefix: String::new() };
-        let unread = |error| InputError::Store { path: given.to_owned(), error };
+        let unread = |error| InputError::Store { path: given.to_owned(), error: Box::new(error) };
         let store = Store::open(&whole, environment).map_err(unread)?;
         let mut found = wait(store.list(&prefix)).map_err(unread)?;
         if found.is_empty() && !prefix.is_empty() {
