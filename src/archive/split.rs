@@ -1,16 +1,16 @@
 //! Rows of a batch by the folder they go to, as copies of their own.
 
-use crate::event::Table;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, ListArray, UInt32Array};
+use arrow::array::{Array as _, AsArray as _, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use hashbrown::HashMap;
 
 use super::layout::{HOUR, Slot};
+use crate::event::{Table, compact};
 
 /// Cluster and hour of a row.
 type Key<'a> = (Option<&'a str>, Option<i64>);
@@ -55,20 +55,8 @@ pub(super) fn split(table: Table, rows: &RecordBatch) -> Result<Vec<(Slot, Recor
 
 /// A copy that keeps nothing of the decoder's block alive.
 fn own(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let columns = rows.columns().iter().map(own_column).collect::<Result<_, _>>()?;
+    let columns = rows.columns().iter().map(compact).collect();
     RecordBatch::try_new(rows.schema(), columns)
-}
-
-fn own_column(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    Ok(match column.data_type() {
-        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
-        DataType::List(item) => {
-            let list = column.as_list::<i32>();
-            let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
-            Arc::new(ListArray::try_new(item.clone(), offsets, own_column(list.values())?, nulls)?)
-        }
-        _ => column.clone(),
-    })
 }
 
 /// Bytes of memory that rows made by [`split`] hold.
