@@ -181,21 +181,21 @@ fn windows_are_those_of_brute_force_however_rows_arrive() {
         for deeds in [&ordered, &shuffled] {
             engine.reset();
             engine.process(&decode(deeds));
-            prop_assert_eq!(&found(engine.finish()), &expected, "all at once");
+            prop_assert_eq!(&found(engine.finish_all().unwrap()), &expected, "all at once");
         }
 
         engine.reset();
         for deed in &shuffled {
             engine.process(&decode(std::slice::from_ref(deed)));
         }
-        prop_assert_eq!(&found(engine.finish()), &expected, "shuffled, looked at in the end");
+        prop_assert_eq!(&found(engine.finish_all().unwrap()), &expected, "shuffled, looked at in the end");
 
         let mut forgetful = forgetful.borrow_mut();
         forgetful.reset();
         for deeds in shuffled.chunks(3) {
             forgetful.process(&decode(deeds));
         }
-        prop_assert_eq!(&found(forgetful.finish()), &expected, "all rows put aside on disk");
+        prop_assert_eq!(&found(forgetful.finish_all().unwrap()), &expected, "all rows put aside on disk");
         prop_assert!(forgetful.failures().is_empty());
 
         engine.reset();
@@ -204,7 +204,7 @@ fn windows_are_those_of_brute_force_however_rows_arrive() {
             let watermark = engine.latest() - lag * SECOND;
             engine.advance(Watermarks::at(watermark));
         }
-        prop_assert_eq!(&found(engine.finish()), &expected, "as the watermark moves");
+        prop_assert_eq!(&found(engine.finish_all().unwrap()), &expected, "as the watermark moves");
 
         // Live: windows are looked at before late rows come, and alerts leave at their first event.
         engine.set_emission(Emission::First);
@@ -216,7 +216,7 @@ fn windows_are_those_of_brute_force_however_rows_arrive() {
             left.extend(engine.advance(Watermarks::at(watermark)));
             ids.extend(left.into_iter().map(|a| a.id));
         }
-        ids.extend(engine.finish().into_iter().map(|a| a.id));
+        ids.extend(engine.finish_all().unwrap().into_iter().map(|a| a.id));
         prop_assert_eq!(ids, expected.keys().cloned().collect(), "late rows");
         prop_assert!(engine.failures().is_empty());
         alerts.set(alerts.get() + expected.len());

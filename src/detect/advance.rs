@@ -94,12 +94,15 @@ impl Engine {
         alerts
     }
 
-    /// Evaluates all that is left and gives every alert still held, in order of `first_seen`.
-    pub fn finish(&mut self) -> Vec<Alert> {
-        let mut alerts = self.advance(Watermarks::END);
+    /// Evaluates all that is left and gives every alert still held, in order of `first_seen`. What fails
+    /// is `emit`, or reading alerts that were put aside.
+    pub fn finish<E: From<std::io::Error>>(
+        &mut self,
+        emit: &mut dyn FnMut(Alert) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.advance(Watermarks::END).into_iter().try_for_each(&mut *emit)?;
         let rules = &self.rules;
-        alerts.extend(self.collector.finish(|index| &rules[index].detection));
-        alerts
+        self.collector.finish(&|index| &rules[index].detection, emit)
     }
 
     /// Rows that were put aside come back a day at a time, and each day is evaluated before the next.
@@ -157,6 +160,9 @@ impl Engine {
                 let moment = Moment::WindowEnd(step);
                 alerts.extend(self.collector.add(index, detection, firing, moment));
             }
+            if let Err(error) = self.collector.keep_to_budget(index, step) {
+                outcome = Err(error.into());
+            }
         }
         window.forget(watermarks.kept)?;
         outcome
@@ -185,7 +191,7 @@ impl Engine {
             alerts.extend(self.collector.add(index, detection, firing, moment_of(&rows, row)));
         }
         baseline.forget(watermarks.kept);
-        Ok(())
+        Ok(self.collector.keep_to_budget(index, i64::MAX)?)
     }
 
     /// Runs a stateless rule's projection over its surviving rows: one firing a row.
@@ -204,7 +210,7 @@ impl Engine {
             alerts.extend(self.collector.add(index, detection, firing, moment_of(rows, row)));
         }
         *seconds += begun.elapsed().as_secs_f64();
-        Ok(())
+        Ok(self.collector.keep_to_budget(index, i64::MAX)?)
     }
 }
 

@@ -14,9 +14,11 @@ use arrow::array::{
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::rows::Rows;
+use crate::alert::Object;
 
 /// Rises with every change of the form.
 const VERSION: u8 = 1;
@@ -71,6 +73,58 @@ impl Writer {
     pub fn text(&mut self, text: &str) {
         self.count(text.len());
         self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// A JSON value: what it is, then what it holds. Numbers keep their kind and every bit.
+    pub fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.u8(b'n'),
+            Value::Bool(value) => {
+                self.u8(b'b');
+                self.u8(u8::from(*value));
+            }
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => {
+                    self.u8(b'u');
+                    self.u64(number);
+                }
+                (None, Some(number)) => {
+                    self.u8(b'i');
+                    self.i64(number);
+                }
+                (None, None) => {
+                    self.u8(b'f');
+                    self.u64(number.as_f64().unwrap_or_default().to_bits());
+                }
+            },
+            Value::String(text) => {
+                self.u8(b's');
+                self.text(text);
+            }
+            Value::Array(items) => {
+                self.u8(b'a');
+                self.count(items.len());
+                items.iter().for_each(|item| self.value(item));
+            }
+            Value::Object(object) => {
+                self.u8(b'o');
+                self.object(object);
+            }
+        }
+    }
+
+    /// Members of a JSON object, in their order.
+    pub fn object(&mut self, object: &Object) {
+        self.count(object.len());
+        for (name, value) in object {
+            self.text(name);
+            self.value(value);
+        }
+    }
+
+    /// What was written, without a frame.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// What `part` writes, with its length before it, so that a reader may pass over it.
@@ -157,13 +211,18 @@ impl Writer {
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     left: &'a [u8],
+    /// How deep in a JSON value.
+    depth: usize,
 }
+
+/// How deep a JSON value may be; twice what a record may be.
+const DEPTH: usize = 256;
 
 type Read<T> = Result<T, SavedError>;
 
 impl<'a> Reader<'a> {
     pub fn new(left: &'a [u8]) -> Self {
-        Self { left }
+        Self { left, depth: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -232,6 +291,40 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Read<&'a str> {
         let length = self.count(1)?;
         std::str::from_utf8(self.take(length)?).map_err(|_| SavedError::Damaged("text that is not UTF-8"))
+    }
+
+    /// What [`Writer::value`] wrote.
+    pub fn value(&mut self) -> Read<Value> {
+        Ok(match self.u8()? {
+            b'n' => Value::Null,
+            b'b' => Value::Bool(self.u8()? != 0),
+            b'u' => self.u64()?.into(),
+            b'i' => self.i64()?.into(),
+            b'f' => f64::from_bits(self.u64()?).into(),
+            b's' => self.text()?.into(),
+            b'a' => {
+                let items = self.count(1)?;
+                Value::Array(self.nested(|from| (0..items).map(|_| from.value()).collect())?)
+            }
+            b'o' => Value::Object(self.nested(Reader::object)?),
+            _ => return Err(SavedError::Damaged("a value of an unknown kind")),
+        })
+    }
+
+    /// What [`Writer::object`] wrote.
+    pub fn object(&mut self) -> Read<Object> {
+        (0..self.count(9)?).map(|_| Ok((self.text()?.to_string(), self.value()?))).collect()
+    }
+
+    /// Goes one level down; damaged bytes must not go down without end.
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
+        if self.depth == DEPTH {
+            return Err(SavedError::Damaged("a value that is nested too deep"));
+        }
+        self.depth += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
     }
 
     /// What [`Writer::part`] wrote.

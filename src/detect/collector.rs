@@ -3,13 +3,12 @@
 //! Replay wants each alert complete, so they are gathered until the end; live wants it at the first
 //! event, so later firings of the same id are only counted as suppressed.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::emitted::Emitted;
-use super::firing::{Event, Firing};
-use crate::alert::{Alert, MAX_AUDIT_IDS, alert_id};
-use crate::event::value::rfc3339;
+use super::firing::Firing;
+use super::gathered::{Gathered, Pending};
+use crate::alert::{Alert, alert_id};
 use crate::rules::Detection;
 
 /// When alerts leave the engine.
@@ -31,34 +30,11 @@ pub enum Moment<'a> {
     WindowEnd(i64),
 }
 
-#[derive(Debug)]
-struct Pending {
-    rule: usize,
-    firing: Firing,
-    /// The firing with the lowest rank is shown: of windows the fullest, then the earliest; of rows the first.
-    rank: Rank,
-    count: u64,
-    first: Option<i64>,
-    last: Option<i64>,
-    audit_ids: BTreeSet<(i64, u64, String)>,
-    /// Windows overlap: events of windows up to here were counted.
-    counted_to: Option<(i64, u64)>,
-}
-
-type Rank = (i64, i64, u64);
-
-fn rank_of(moment: Moment, events: &[Event]) -> Rank {
-    match moment {
-        Moment::Row { time, row, .. } => (0, time, row),
-        Moment::WindowEnd(end) => (-(events.len() as i64), end, 0),
-    }
-}
-
 /// Alerts being made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Collector {
     emission: Emission,
-    pending: BTreeMap<String, Pending>,
+    gathered: Gathered,
     /// Ids that were emitted.
     pub emitted: Emitted,
     replayed: bool,
@@ -85,8 +61,9 @@ pub fn id_of(rule: &Detection, firing: &Firing, moment: Moment) -> String {
 }
 
 impl Collector {
-    pub fn new(emission: Emission, replayed: bool) -> Self {
-        Self { emission, replayed, ..Self::default() }
+    /// `memory` is about how many bytes of gathered alerts it holds; more go to disk.
+    pub fn new(emission: Emission, replayed: bool, memory: usize) -> Self {
+        Self { emission, gathered: Gathered::new(memory), emitted: Emitted::default(), replayed }
     }
 
     /// Adds a firing; gives the alert that is to leave now, if one is.
@@ -106,105 +83,32 @@ impl Collector {
             if !self.emitted.insert(&id, keep, stateful) {
                 return None;
             }
-            let fresh = Pending::new(index, firing, moment, &events);
+            let fresh = Pending::new(index, rule, firing, moment, &events);
             return Some(fresh.into_alert(id, rule, self.replayed));
         }
-        match self.pending.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(Pending::new(index, firing, moment, &events));
-            }
-            Entry::Occupied(entry) => entry.into_mut().merge(firing, moment, &events),
-        }
+        self.gathered.add(id, index, rule, firing, moment, &events);
         None
     }
 
-    /// Every alert gathered, in order of `first_seen`, then rule and id.
-    pub fn finish<'a>(&mut self, rule: impl Fn(usize) -> &'a Detection) -> Vec<Alert> {
-        let pending = std::mem::take(&mut self.pending);
-        let mut alerts: Vec<(Option<i64>, Alert)> = pending
-            .into_iter()
-            .map(|(id, p)| {
-                (p.first, {
-                    let rule = rule(p.rule);
-                    p.into_alert(id, rule, self.replayed)
-                })
-            })
-            .collect();
-        alerts.sort_by(|(a, x), (b, y)| (a, &x.rule, &x.id).cmp(&(b, &y.rule, &y.id)));
-        alerts.into_iter().map(|(_, alert)| alert).collect()
-    }
-}
-
-impl Pending {
-    fn new(rule: usize, firing: Firing, moment: Moment, events: &[Event]) -> Self {
-        let rank = rank_of(moment, events);
-        let (first, last) = (firing.first_seen, firing.last_seen);
-        let mut made =
-            Self { rule, firing, rank, count: 0, first, last, audit_ids: BTreeSet::new(), counted_to: None };
-        made.count(moment, events);
-        made
+    /// Puts gathered alerts on disk where there are more than memory is for; rule number `index` was
+    /// evaluated up to `time`.
+    pub fn keep_to_budget(&mut self, index: usize, time: i64) -> io::Result<()> {
+        self.gathered.keep_to_budget(index, time).map_err(|error| {
+            let message = format!("cannot put alerts aside in a temporary folder: {error}");
+            io::Error::new(error.kind(), message)
+        })
     }
 
-    fn merge(&mut self, firing: Firing, moment: Moment, events: &[Event]) {
-        self.first = earlier(self.first, firing.first_seen);
-        self.last = self.last.max(firing.last_seen);
-        let rank = rank_of(moment, events);
-        if rank < self.rank {
-            self.rank = rank;
-            self.firing = firing;
-        }
-        self.count(moment, events);
-    }
-
-    fn count(&mut self, moment: Moment, events: &[Event]) {
-        let windowed = matches!(moment, Moment::WindowEnd(_));
-        for (time, row, audit_id) in events {
-            if windowed && self.counted_to.is_some_and(|to| (*time, *row) <= to) {
-                continue;
-            }
-            self.count += 1;
-            let known = (*time != i64::MIN).then_some(*time);
-            if self.firing.first_seen.is_none() {
-                self.first = earlier(self.first, known);
-            }
-            if self.firing.last_seen.is_none() {
-                self.last = self.last.max(known);
-            }
-            if let Some(id) = audit_id {
-                self.audit_ids.insert((*time, *row, id.clone()));
-                if self.audit_ids.len() > MAX_AUDIT_IDS {
-                    self.audit_ids.pop_last();
-                }
-            }
-        }
-        self.counted_to = self.counted_to.max(events.last().map(|(time, row, _)| (*time, *row)));
-    }
-
-    fn into_alert(self, id: String, rule: &Detection, replayed: bool) -> Alert {
-        Alert {
-            id,
-            rule: rule.id.clone(),
-            title: rule.title.clone(),
-            severity: rule.severity,
-            status: rule.status,
-            cluster: self.firing.cluster,
-            key: self.firing.key,
-            summary: self.firing.summary,
-            count: self.count,
-            first_seen: self.first.and_then(rfc3339),
-            last_seen: self.last.and_then(rfc3339),
-            attack: rule.attack.clone(),
-            tactic: rule.tactic.clone(),
-            audit_ids: self.audit_ids.into_iter().map(|(_, _, id)| id).collect(),
-            evidence: self.firing.evidence,
-            replayed,
-        }
-    }
-}
-
-fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+    /// Gives every alert gathered, in order of `first_seen`, then rule and id.
+    pub fn finish<'a, E: From<io::Error>>(
+        &mut self,
+        rule: &dyn Fn(usize) -> &'a Detection,
+        each: &mut dyn FnMut(Alert) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let replayed = self.replayed;
+        self.gathered.drain(rule, &mut |id, pending| {
+            let rule = rule(pending.rule);
+            each(pending.into_alert(id, rule, replayed))
+        })
     }
 }

@@ -35,7 +35,8 @@ pub struct EngineConfig {
     pub replayed: bool,
     /// How late a row may come and still be counted; windows hold their rows this much longer.
     pub lateness: TimeDelta,
-    /// Bytes of rows that windows and baselines hold in memory; more go to temporary files.
+    /// Bytes of rows that windows and baselines hold in memory, and as many again of alerts that wait for
+    /// the end; more go to temporary files.
     pub memory: usize,
     /// Whether `draft` rules run too (their cases are tested like any other's).
     pub drafts: bool,
@@ -188,7 +189,7 @@ impl Engine {
             scans,
             matcher: Arc::new(matcher),
             runner: Runner { runtime, context: state.task_ctx() },
-            collector: Collector::new(config.emission, config.replayed),
+            collector: Collector::new(config.emission, config.replayed, config.memory),
             failures: BTreeMap::new(),
             begun: HashMap::new(),
             latest: i64::MIN,
@@ -263,7 +264,7 @@ impl Engine {
         for rule in &mut self.rules {
             rule.state = State::new(&rule.detection, &rule.planned, &self.config);
         }
-        self.collector = Collector::new(self.config.emission, self.config.replayed);
+        self.collector = Collector::new(self.config.emission, self.config.replayed, self.config.memory);
         self.failures.clear();
         self.begun.clear();
         self.latest = i64::MIN;
@@ -324,5 +325,15 @@ impl Engine {
     pub fn process(&mut self, batch: &Batch) -> Vec<Alert> {
         let matches = self.matcher.evaluate(batch);
         self.absorb(matches, Scope::All)
+    }
+
+    /// [`Engine::finish`], with its alerts in memory.
+    pub fn finish_all(&mut self) -> std::io::Result<Vec<Alert>> {
+        let mut alerts = Vec::new();
+        self.finish(&mut |alert| {
+            alerts.push(alert);
+            Ok::<(), std::io::Error>(())
+        })?;
+        Ok(alerts)
     }
 }

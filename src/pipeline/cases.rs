@@ -114,7 +114,7 @@ impl CaseRunner {
     fn at_once(&mut self, batch: &Batch) -> Result<Vec<Alert>, String> {
         self.begin(Emission::Complete);
         self.engine.process(batch);
-        let alerts = self.engine.finish();
+        let alerts = self.engine.finish_all().map_err(|e| e.to_string())?;
         self.checked()?;
         Ok(alerts)
     }
@@ -126,7 +126,7 @@ impl CaseRunner {
             let complete = Watermarks::behind(self.engine.latest(), LATENESS).complete;
             self.engine.advance(Watermarks::at(complete));
         }
-        let alerts = self.engine.finish();
+        let alerts = self.engine.finish_all().map_err(|e| e.to_string())?;
         self.checked()?;
         Ok(alerts)
     }
@@ -141,7 +141,8 @@ impl CaseRunner {
         self.begin(Emission::First);
         self.engine.restore(&snapshot).map_err(|e| e.to_string())?;
         ids.extend(self.feed(after).into_iter().map(|a| a.id));
-        ids.extend(self.engine.finish().into_iter().map(|a| a.id));
+        let last = self.engine.finish_all().map_err(|e| e.to_string())?;
+        ids.extend(last.into_iter().map(|a| a.id));
         self.checked()?;
         Ok(ids)
     }

@@ -84,11 +84,11 @@ pub fn run(
             Ok(())
         },
     )?;
-    for alert in engine.finish() {
+    engine.finish(&mut |alert| {
         *outcome.alerts_by_rule.entry(alert.rule.clone()).or_default() += 1;
         *outcome.alerts_by_severity.entry(alert.severity).or_default() += 1;
-        emit(alert)?;
-    }
+        emit(alert)
+    })?;
     outcome.rule_failures = engine.failures().clone();
     outcome.notes = engine.notes();
     outcome.lacks = lacks::of(&outcome.counts, &outcome.files, options.range.cluster.as_deref());

@@ -52,7 +52,8 @@ const actions = {
     await page.type(selector, text || " ");
   },
   press: ({ key }) => page.keyboard.press(key),
-  hover: ({ selector }) => page.hover(selector),
+  // A drawing may be made anew between looking for the element and moving there: a locator tries again.
+  hover: ({ selector }) => page.locator(selector).setTimeout(10_000).hover(),
   wheel: async ({ selector, by }) => {
     const { x, y, width, height } = await box(selector);
     await page.mouse.move(x + width / 2, y + height / 2);

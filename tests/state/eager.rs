@@ -24,7 +24,7 @@ fn looking_early_raises_the_alerts_of_replay() {
             let mut engine = engine.borrow_mut();
             live(&mut engine);
             let mut alerts = lived(&mut engine, &arrived, size);
-            alerts.extend(engine.finish());
+            alerts.extend(engine.finish_all().unwrap());
             same(&alerts, &expected)?;
             prop_assert!(engine.failures().is_empty(), "{:?}", engine.failures());
         }

@@ -2,6 +2,7 @@
 //! other replicas. A pack with a rule of each kind, and random deeds for it to judge.
 
 mod eager;
+mod gathered;
 mod redelivery;
 mod restart;
 
@@ -225,7 +226,7 @@ fn replayed(engine: &mut Engine, deeds: &[Deed]) -> Vec<Alert> {
     engine.set_emission(Emission::Complete);
     engine.reset();
     engine.process(&decode(deeds));
-    engine.finish()
+    engine.finish_all().unwrap()
 }
 
 /// Deeds as they may arrive: each late by less than is allowed, some of them twice.

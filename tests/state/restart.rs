@@ -23,7 +23,7 @@ fn going_on_from_a_snapshot_is_going_on() {
         live(&mut one);
         let mut whole = lived(&mut one, before, size);
         whole.extend(lived(&mut one, after, size));
-        whole.extend(one.finish());
+        whole.extend(one.finish_all().unwrap());
         note(raised, &whole);
         whole.retain(|a| a.rule != "denied");
 
@@ -39,7 +39,7 @@ fn going_on_from_a_snapshot_is_going_on() {
             prop_assert_eq!(restored.rules.len(), 9);
             prop_assert!(restored.anew.is_empty() && restored.gone.is_empty());
             alerts.extend(lived(second, after, size));
-            alerts.extend(second.finish());
+            alerts.extend(second.finish_all().unwrap());
             alerts.retain(|a| a.rule != "denied");
             prop_assert_eq!(&alerts, &whole);
             prop_assert!(second.failures().is_empty(), "{:?}", second.failures());
@@ -62,7 +62,7 @@ fn an_old_snapshot_and_the_journal_since_miss_nothing() {
         live(leader);
         let mut whole = lived(leader, before, size);
         whole.extend(lived(leader, after, size));
-        whole.extend(leader.finish());
+        whole.extend(leader.finish_all().unwrap());
         note(raised, &whole);
 
         // A leader dies some time after its last snapshot; what it said until then was heard.
@@ -96,7 +96,7 @@ fn an_old_snapshot_and_the_journal_since_miss_nothing() {
         // The hub delivers again from its last checkpoint.
         alerts.extend(lived(next, &before[again.index(died + 1)..], size));
         alerts.extend(lived(next, after, size));
-        alerts.extend(next.finish());
+        alerts.extend(next.finish_all().unwrap());
         same(&alerts, &whole)?;
         prop_assert!(next.failures().is_empty(), "{:?}", next.failures());
         Ok(())
@@ -110,7 +110,7 @@ fn rows_of_other_replicas_make_the_same_windows() {
         let [one, leader, follower] = &mut *engines.borrow_mut();
         live(one);
         let mut whole = lived(one, &arrived, size);
-        whole.extend(one.finish());
+        whole.extend(one.finish_all().unwrap());
         note(raised, &whole);
 
         live(leader);
@@ -130,7 +130,7 @@ fn rows_of_other_replicas_make_the_same_windows() {
             alerts.extend(leader.advance(watermarks(leader)));
             prop_assert!(follower.usage().all(|usage| usage.rows == 0));
         }
-        alerts.extend(leader.finish());
+        alerts.extend(leader.finish_all().unwrap());
         same(&alerts, &whole)?;
         Ok(())
     });
@@ -160,7 +160,7 @@ fn a_changed_rule_starts_anew_and_the_others_go_on() {
     assert_eq!((restored.anew, restored.gone), (vec!["few".to_string()], vec!["thinned".to_string()]));
     let rows = |rule: &str| new.usage().find(|usage| usage.rule == rule).map(|usage| usage.rows);
     assert_eq!((rows("burst"), rows("few")), (Some(2), Some(0)));
-    let told: BTreeSet<String> = new.finish().into_iter().map(|a| a.rule).collect();
+    let told: BTreeSet<String> = new.finish_all().unwrap().into_iter().map(|a| a.rule).collect();
     assert!(told.contains("burst") && told.contains("alone") && !told.contains("few"), "{told:?}");
 
     new.reset();

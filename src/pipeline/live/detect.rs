@@ -149,7 +149,8 @@ impl Detect {
                     state.watermark.lose(&partition, Instant::now());
                 }
                 Next::Incoming(Ok(None)) => {
-                    let alerts = self.engine.finish();
+                    let alerts = self.engine.finish_all();
+                    let alerts = alerts.map_err(|e| Fault::Begin(format!("evaluating the last windows: {e}")))?;
                     self.put(alerts)?;
                     break;
                 }
