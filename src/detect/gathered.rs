@@ -131,11 +131,9 @@ impl Gathered {
         let left = std::mem::take(&mut self.pending);
         self.bytes = 0;
         let name = |entry: &Entry| &rule(entry.pending.rule).id;
-        let shown = |a: &Entry, b: &Entry| {
-            (a.pending.first, name(a), &a.id).cmp(&(b.pending.first, name(b), &b.id))
-        };
-        let mut entries: Vec<Entry> =
-            left.into_iter().map(|(id, pending)| Entry { id, pending }).collect();
+        let shown =
+            |a: &Entry, b: &Entry| (a.pending.first, name(a), &a.id).cmp(&(b.pending.first, name(b), &b.id));
+        let mut entries: Vec<Entry> = left.into_iter().map(|(id, pending)| Entry { id, pending }).collect();
         if self.runs.is_empty() {
             entries.sort_by(shown);
             return entries.into_iter().try_for_each(|entry| each(entry.id, entry.pending));
@@ -337,8 +335,7 @@ impl Entry {
         let firing = Firing { cluster, key, summary, evidence, first_seen, last_seen, events: Vec::new() };
         let rank = (kind, of, row);
         let counted_to = (counted != 0).then_some((at, counted_row));
-        let pending =
-            Pending { rule, firing, rank, count, first, last, audit_ids, counted_to, open_until };
+        let pending = Pending { rule, firing, rank, count, first, last, audit_ids, counted_to, open_until };
         Ok(Entry { id, pending })
     }
 }

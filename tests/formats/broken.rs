@@ -69,6 +69,27 @@ fn damage_inside_a_packed_block_costs_that_block() {
 }
 
 #[test]
+fn a_block_with_another_number_of_records_is_read_and_told() {
+    for codec in ["null", "deflate", "snappy"] {
+        let whole = write::capture(&SCENARIO.0[..60], codec);
+        let (_, all) = status(&replay(&whole).0);
+        let begin = memchr::memmem::find(&whole, write::SYNC).unwrap() + write::SYNC.len();
+        assert_eq!(whole[begin], 20, "ten records, as Avro writes the number");
+        for claimed in [0, 9, 11] {
+            let mut file = whole.clone();
+            file[begin] = claimed * 2;
+            let (text, records) = status(&replay(&file).0);
+            assert!(text.contains("Avro block 1 at byte"), "{codec}: {text}");
+            assert!(
+                text.ends_with(&format!("10 records, and it claims to hold {claimed}")),
+                "{codec}: {text}"
+            );
+            assert_eq!(records, all, "{codec}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_capture_file_is_in_order() {
     let (stats, said) = replay(&write::capture(&[], "deflate"));
     assert_eq!(status(&stats), ("ok".into(), 0));

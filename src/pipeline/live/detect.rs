@@ -150,7 +150,8 @@ impl Detect {
                 }
                 Next::Incoming(Ok(None)) => {
                     let alerts = self.engine.finish_all();
-                    let alerts = alerts.map_err(|e| Fault::Begin(format!("evaluating the last windows: {e}")))?;
+                    let alerts =
+                        alerts.map_err(|e| Fault::Begin(format!("evaluating the last windows: {e}")))?;
                     self.put(alerts)?;
                     break;
                 }

@@ -1,20 +1,16 @@
 //! Event Hubs Capture: Avro object containers whose `Body` fields are the hub's messages.
 //!
-//! `arrow-avro` reads the records. Blocks are found here, because its own reader takes a file that ends
-//! inside a block for one that ends, looks at no sync marker, fails an index on a short snappy block and
-//! unpacks whatever a block claims to hold. Here a block that is broken is passed over with its number
-//! and place, and reading goes on behind the next sync marker.
+//! A block that is broken is passed over with its number and place, and reading goes on behind the next
+//! sync marker. What a block's records are is [`record`]'s affair.
+
+mod record;
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::DataType;
-use arrow_avro::reader::ReaderBuilder;
 use bytes::Bytes;
-use serde_json::Value;
 
+use self::record::Schema;
 use super::content::Content;
 use super::reader::Bodies;
 use super::{FileStatus, Sizes, log_analytics};
@@ -45,12 +41,9 @@ pub(super) struct Capture {
     before: u64,
     end: bool,
     fault: Option<String>,
-    /// A header for `arrow-avro`, which unpacks snappy alone.
-    header: Vec<u8>,
     codec: Codec,
     sync: [u8; SYNC],
-    /// Index of the field that holds a message.
-    body: usize,
+    schema: Schema,
     block: u64,
     /// How many blocks were not read, and what was wrong with the first.
     broken: u64,
@@ -70,10 +63,9 @@ impl Capture {
             before: 0,
             end: false,
             fault: None,
-            header: Vec::new(),
             codec: Codec::Null,
             sync: [0; SYNC],
-            body: 0,
+            schema: Schema::default(),
             block: 0,
             broken: 0,
             first: None,
@@ -102,14 +94,16 @@ impl Capture {
         };
         let entry =
             |name: &[u8]| entries.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
-        let schema = entry(b"avro.schema").unwrap_or_default();
-        let (names, body) = fields(schema).ok_or_else(|| unreadable("no schema of a record"))?;
-        let other = || FileStatus::NotALog(Some(format!("Avro, {}", log_analytics::unknown(&names))));
-        capture.body = body.ok_or_else(other)?;
-        let (codec, name): (_, &[u8]) = match entry(b"avro.codec").unwrap_or(b"null") {
-            b"null" => (Codec::Null, b"null"),
-            b"deflate" => (Codec::Deflate, b"null"),
-            b"snappy" => (Codec::Snappy, b"snappy"),
+        let schema = Schema::parse(entry(b"avro.schema").unwrap_or_default(), BODY);
+        capture.schema = schema.ok_or_else(|| unreadable("no schema of a record"))?;
+        if capture.schema.body.is_none() {
+            let unknown = log_analytics::unknown(&capture.schema.names);
+            return Err(FileStatus::NotALog(Some(format!("Avro, {unknown}"))));
+        }
+        capture.codec = match entry(b"avro.codec").unwrap_or(b"null") {
+            b"null" => Codec::Null,
+            b"deflate" => Codec::Deflate,
+            b"snappy" => Codec::Snappy,
             other => {
                 let name = String::from_utf8_lossy(other.get(..32).unwrap_or(other));
                 return Err(FileStatus::Unreadable(format!(
@@ -117,16 +111,6 @@ impl Capture {
                 )));
             }
         };
-        capture.codec = codec;
-        let header = &mut capture.header;
-        header.extend_from_slice(MAGIC);
-        put(2, header);
-        for text in [b"avro.codec", name, b"avro.schema", schema] {
-            put(text.len() as i64, header);
-            header.extend_from_slice(text);
-        }
-        put(0, header);
-        header.extend_from_slice(&capture.sync);
         Ok(capture)
     }
 
@@ -177,9 +161,16 @@ impl Capture {
                 }
             }
         };
-        match self.records(&place) {
-            Ok(found) => self.messages.extend(found),
-            Err(reason) => self.broke(&reason),
+        let records = match self.unpack(&place) {
+            Ok(data) => self.records(data),
+            Err(reason) => (0, Some(reason)),
+        };
+        match records {
+            (_, Some(reason)) => self.broke(&reason),
+            (read, None) if u64::try_from(place.count) != Ok(read) => {
+                self.broke(&format!("{read} records, and it claims to hold {}", place.count));
+            }
+            _ => {}
         }
         self.used += place.end;
         self.block += 1;
@@ -202,31 +193,40 @@ impl Capture {
         }
     }
 
-    /// Unpacks a block and takes out its messages.
-    fn records(&self, place: &Place) -> Result<Vec<Bytes>, String> {
+    /// The data of a block.
+    fn unpack(&self, place: &Place) -> Result<Bytes, String> {
         let packed = self.rest().get(place.data..place.end - SYNC).unwrap_or_default();
-        let inflated = match self.codec {
-            Codec::Null => None,
-            Codec::Deflate => Some(inflate(packed)?),
+        Ok(match self.codec {
+            Codec::Null => Bytes::copy_from_slice(packed),
+            Codec::Deflate => inflate(packed)?.into(),
             Codec::Snappy => {
                 // Its last four bytes are a checksum.
-                let size = packed.len().checked_sub(4).and_then(|_| snappy_size(packed));
-                let size = size.ok_or("too short for snappy")?;
-                if size > MAX_BLOCK as u64 {
+                let (packed, checksum) = packed.split_last_chunk().ok_or("too short for snappy")?;
+                let size = snap::raw::decompress_len(packed).map_err(|e| e.to_string())?;
+                if size > MAX_BLOCK {
                     return Err(TOO_LARGE.into());
                 }
-                None
+                let data = snap::raw::Decoder::new().decompress_vec(packed).map_err(|e| e.to_string())?;
+                if crc32fast::hash(&data) != u32::from_be_bytes(*checksum) {
+                    return Err("snappy: its checksum is another one".into());
+                }
+                data.into()
             }
-        };
-        let data = inflated.as_deref().unwrap_or(packed);
-        let rows = usize::try_from(place.count).unwrap_or(usize::MAX);
-        let mut file = self.header.clone();
-        put(place.count, &mut file);
-        put(i64::try_from(data.len()).unwrap_or(0), &mut file);
-        file.extend_from_slice(data);
-        file.extend_from_slice(&self.sync);
-        let (found, read) = bodies(&file, self.body, rows)?;
-        if read != rows { Err(format!("{read} of its {rows} records are there")) } else { Ok(found) }
+        })
+    }
+
+    /// Takes the messages out of a block's data; gives how many records were read, and what is wrong with
+    /// the next. Each message is a piece of the data.
+    fn records(&mut self, data: Bytes) -> (u64, Option<String>) {
+        let (mut rest, mut read) = (&data[..], 0);
+        while !rest.is_empty() {
+            match self.schema.next(&mut rest) {
+                Ok(message) => self.messages.extend(message.map(|message| data.slice_ref(message))),
+                Err(reason) => return (read, Some(format!("its record {}: {reason}", read + 1))),
+            }
+            read += 1;
+        }
+        (read, None)
     }
 
     fn broke(&mut self, reason: &str) {
@@ -311,16 +311,6 @@ fn long(bytes: &mut &[u8]) -> Result<i64, Trouble> {
     if bytes.len() < 10 { Err(Trouble::More) } else { Err(Trouble::Bad("a number of over ten bytes")) }
 }
 
-/// Writes a number as Avro does.
-fn put(value: i64, out: &mut Vec<u8>) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
-
 fn text<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Trouble> {
     let length = long(bytes)?;
     let length = usize::try_from(length).map_err(|_| Trouble::Bad("a text of less than no bytes"))?;
@@ -354,21 +344,6 @@ fn metadata(bytes: &mut &[u8]) -> Result<Entries, Trouble> {
     }
 }
 
-/// The names of a record's fields, and which one holds a message.
-fn fields(schema: &[u8]) -> Option<(Vec<String>, Option<usize>)> {
-    let schema: Value = serde_json::from_slice(schema).ok()?;
-    let fields = schema.get("fields")?.as_array()?;
-    let name = |field: &Value| field.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let names: Vec<String> = fields.iter().map(name).collect();
-    let bytes = |field: &Value| match field.get("type") {
-        Some(Value::Array(of)) => of.iter().any(|of| of == "bytes"),
-        Some(of) => of == "bytes" || of.get("type").is_some_and(|of| of == "bytes"),
-        None => false,
-    };
-    let body = fields.iter().position(|field| name(field) == BODY && bytes(field));
-    Some((names, body))
-}
-
 /// Unpacks deflate, no more than fits.
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, String> {
     let mut data = Vec::new();
@@ -378,46 +353,3 @@ fn inflate(packed: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 const TOO_LARGE: &str = "it unpacks to more than 256 MB";
-
-/// What snappy says it unpacks to: the number its data begin with.
-fn snappy_size(packed: &[u8]) -> Option<u64> {
-    let mut size = 0;
-    for (i, byte) in packed.iter().take(5).enumerate() {
-        size |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            return Some(size);
-        }
-    }
-    None
-}
-
-/// The messages of one block, read by `arrow-avro` as a file of that block alone.
-/// With them how many records there were: a message may be null.
-fn bodies(file: &[u8], field: usize, rows: usize) -> Result<(Vec<Bytes>, usize), String> {
-    let read = || -> Result<(Vec<Bytes>, usize), arrow::error::ArrowError> {
-        let builder = ReaderBuilder::new().with_batch_size(rows.clamp(1, 1024)).with_projection(vec![field]);
-        let (mut found, mut records) = (Vec::new(), 0);
-        for batch in builder.build(file)? {
-            let batch = batch?;
-            records += batch.num_rows();
-            let column = batch.column(0);
-            if column.data_type() != &DataType::Binary {
-                continue;
-            }
-            let values = column.as_binary::<i32>();
-            // One copy for them all; each message is a piece of it.
-            let all = Bytes::copy_from_slice(values.value_data());
-            for row in (0..values.len()).filter(|row| values.is_valid(*row)) {
-                let ends = values.value_offsets().get(row..row + 2).unwrap_or(&[0, 0]);
-                let (start, end) = (ends.first().copied(), ends.last().copied());
-                let place = |at: Option<i32>| usize::try_from(at.unwrap_or(0)).unwrap_or(0);
-                found.push(all.slice(place(start)..place(end)));
-            }
-        }
-        Ok((found, records))
-    };
-    // Damaged data get the library to places its authors did not foresee.
-    let outcome = catch_unwind(AssertUnwindSafe(read));
-    let outcome = outcome.map_err(|_| "damaged in a way its reader did not expect".to_owned())?;
-    outcome.map_err(|error| error.to_string())
-}
