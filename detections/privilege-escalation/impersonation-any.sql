@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "Someone acted as another identity"
--- severity = "low"
+-- severity = "informational"
 -- status = "stable"
 -- attack = ["T1134"]
 -- section = [1]
