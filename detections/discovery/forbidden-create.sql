@@ -37,7 +37,6 @@ WHERE
     AND verb = 'create'
     AND status_code = 403
     AND coalesce(decision, 'forbid') = 'forbid'
-    AND resource IS NOT NULL
     AND resource NOT IN (
         'selfsubjectaccessreviews', 'selfsubjectrulesreviews', 'selfsubjectreviews',
         'subjectaccessreviews', 'localsubjectaccessreviews', 'tokenreviews', 'events'
