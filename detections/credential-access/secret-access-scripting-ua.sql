@@ -40,9 +40,9 @@ WHERE
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node')
     AND NOT listed('secret_readers', username)
     AND (
-        regexp_like(lower(user_agent), '^(curl|wget|httpie|xh|postmanruntime|insomnia|powershell|libwww|lwp|perl)|windowspowershell|kali')
+        regexp_like(lower(user_agent), '^(curl|wget|httpie|xh|postmanruntime|insomnia|powershell|libwww-perl|lwp[a-z:-]*|perl)([/ ]|$)|windowspowershell|\bkali\b')
         OR (
-            regexp_like(lower(user_agent), '^(go-http-client|python|java/|okhttp|apache-httpclient|node|axios|undici|got|php|guzzle|ruby|faraday|restsharp)')
+            regexp_like(lower(user_agent), '^(go-http-client|python[a-z-]*|java(-http-client)?|okhttp|apache-httpclient|node(-fetch)?|axios|undici|got|php|guzzlehttp|ruby|faraday|restsharp)([/ ]|$)')
             AND NOT coalesce(verb = 'get' AND name IS NOT NULL AND sa_namespace(username) = namespace, false)
         )
     )

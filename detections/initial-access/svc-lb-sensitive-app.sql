@@ -51,7 +51,7 @@ WHERE
     ) <> 'true'
     AND regexp_like(
         lower(concat(name, ' ', object -> 'spec' ->> 'selector')),
-        '(kubernetes-|k8s-)?dashboard|headlamp|argocd-server|argo-server|weave-scope|octant|kubeapps|kubeview|portainer|rancher'
+        '(kubernetes|k8s)-dashboard|^dashboard |"dashboard"|headlamp|argocd-server|argo-server|weave-scope|octant|kubeapps|kubeview|portainer|rancher'
         || '|jenkins|jupyter|kubeflow|airflow|tekton|grafana|prometheus|alertmanager|kibana|longhorn-frontend|hubble-ui|kiali|minio-console'
     )
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

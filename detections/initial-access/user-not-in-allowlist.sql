@@ -12,9 +12,9 @@
 -- description = """
 -- Who may use a cluster is a short list; anybody else is a mistake in Entra groups or an intruder. Needs your own
 -- lists/allowed_users.csv (users by name, applications and managed identities by object id), and is shadow until that is
--- filled: the list that is shipped holds examples. Only requests that succeeded count. Service accounts, nodes, the
--- control plane and the local admin (local-admin-account-used) are left out. One alert for each identity and day. No body
--- is needed.
+-- filled: the list that is shipped holds examples. A guest's name ends in the tenant's domain too, so *@domain lets guests
+-- in. Only requests that succeeded count. Service accounts, nodes, the control plane and the local admin
+-- (local-admin-account-used) are left out. One alert for each identity and day. No body is needed.
 -- """
 -- false_positives = [
 --   "New colleagues and pipelines: add them to lists/allowed_users.csv",
