@@ -4,7 +4,6 @@
 -- status = "stable"
 -- attack = ["T1090.003"]
 -- section = [2]
--- categories = ["kube-audit", "kube-audit-admin"]
 -- key = ["cluster", "username"]
 -- suppress = "1d"
 -- summary = "{username} ({principal_class}) used {cluster} from {addresses}, which is in lists/threat_addresses.csv: first {verb} {request_uri}"

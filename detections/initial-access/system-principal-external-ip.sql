@@ -4,7 +4,6 @@
 -- status = "stable"
 -- attack = ["T1528", "T1078"]
 -- section = [1, 2]
--- categories = ["kube-audit", "kube-audit-admin"]
 -- key = ["cluster", "username"]
 -- suppress = "1d"
 -- summary = "{username} ({principal_class}) was used on {cluster} from {addresses}: first {verb} {request_uri}, with {user_agent}"

@@ -4,11 +4,10 @@
 -- status = "stable"
 -- attack = ["T1078", "T1550.001"]
 -- section = [1]
--- categories = ["kube-audit", "kube-audit-admin"]
--- baseline = "14d"
+-- baseline = "90d"
 -- learn = "7d"
 -- key = ["cluster", "username", "verb", "what"]
--- summary = "{username} did {verb} {what} on {cluster} for the first time in 14 days ({namespace}/{name}), from {client_ip}"
+-- summary = "{username} did {verb} {what} on {cluster} for the first time in 90 days ({namespace}/{name}), from {client_ip}"
 --
 -- description = """
 -- A workload's requests hardly vary, so a first list of secrets, exec, token, binding or webhook by an account is its
@@ -19,6 +18,7 @@
 -- needed.
 -- """
 -- false_positives = [
+--   "Certificates that are renewed less often than every 90 days",
 --   "New operators and new releases of them; new add-ons after an upgrade of AKS",
 -- ]
 -- follow_up = ["identity-timeline", "address-activity"]
