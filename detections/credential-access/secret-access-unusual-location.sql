@@ -13,9 +13,9 @@
 -- description = """
 -- A known identity in an unknown place is how a taken credential looks. Networks are the first half of an IPv4 address and
 -- the first three groups of an IPv6 address, since homes and offices change their addresses within one; no country is
--- looked up. Only public addresses count, and none of lists/known_addresses.csv or lists/cluster_networks.csv. Service
--- accounts from outside are system-principal-external-ip. Low, as people travel. Says nothing for a cluster until seven
--- days of its log were seen. No body is needed.
+-- looked up. Only public addresses count, and none of lists/known_addresses.csv. Service accounts from outside are
+-- system-principal-external-ip. Low, as people travel. Says nothing for a cluster until seven days of its log were seen.
+-- No body is needed.
 -- """
 -- false_positives = [
 --   "Travel, home offices, hosted pipelines: add steady addresses to lists/known_addresses.csv",
@@ -45,4 +45,3 @@ WHERE
     AND is_public(client_ip)
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node', 'system-sa', 'service-account', 'anonymous')
     AND NOT listed('known_addresses', client_ip)
-    AND NOT listed('cluster_networks', client_ip)
