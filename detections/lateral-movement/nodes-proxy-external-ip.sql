@@ -11,13 +11,12 @@
 --
 -- description = """
 -- The command paths of nodes/proxy, tried from a public address that is neither the clusters' own nor Azure's
--- (lists/cluster_networks.csv) nor known (lists/known_addresses.csv). Unlike nodes-proxy-command-endpoint it counts
--- refused attempts of a known identity too: somebody outside holds a credential and knows what to do with it. Anonymous
--- attempts that are refused are the internet's noise. No body is needed. Revoke the credential; close the API server to
--- the address (authorised ranges).
+-- (lists/cluster_networks.csv). Unlike nodes-proxy-command-endpoint it counts refused attempts of a known identity too:
+-- somebody outside holds a credential and knows what to do with it. Anonymous attempts that are refused are the internet's
+-- noise. No body is needed. Revoke the credential; close the API server to the address (authorised ranges).
 -- """
 -- false_positives = [
---   "An administrator of a shop without a fixed address: add it to lists/known_addresses.csv",
+--   "None is known",
 -- ]
 -- follow_up = ["address-activity", "identity-timeline"]
 -- ///
@@ -39,5 +38,4 @@ WHERE
     AND regexp_like(request_uri, '(?i)/proxy/+(run|exec|attach|portforward|cri|containerlogs|checkpoint|debug)(/|\?|$)')
     AND is_public(client_ip)
     AND NOT listed('cluster_networks', client_ip)
-    AND NOT listed('known_addresses', client_ip)
     AND (status_code NOT IN (401, 403) OR coalesce(principal_class, 'other') <> 'anonymous')
