@@ -8,7 +8,7 @@
 -- baseline = "30d"
 -- learn = "7d"
 -- key = ["cluster", "username", "network"]
--- summary = "{username} read ({verb}) secrets of {cluster} from {client_ip}, a network not seen with this identity for 30 days: {namespace}/{name}"
+-- summary = "{username} read ({verb}) secrets of {cluster} from {client_ip}, a network not seen with this identity for 30 days: {object_name}"
 --
 -- description = """
 -- A known identity in an unknown place is how a taken credential looks. Networks are the first half of an IPv4 address and
@@ -34,6 +34,7 @@ SELECT
     verb,
     namespace,
     name,
+    concat(namespace || '/', coalesce(name, '*')) AS object_name,
     client_ip,
     user_agent
 FROM audit

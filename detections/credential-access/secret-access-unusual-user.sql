@@ -8,7 +8,7 @@
 -- baseline = "30d"
 -- learn = "7d"
 -- key = ["cluster", "username", "namespace"]
--- summary = "{username} read ({verb}) secrets of namespace {scope} of {cluster} for the first time in 30 days: {name}, from {client_ip}"
+-- summary = "{username} read ({verb}) secrets of namespace {scope} of {cluster} for the first time in 30 days: {object_name}, from {client_ip}"
 --
 -- description = """
 -- Who needs the secrets of a namespace reads them regularly; someone who never did is a new duty, a curious colleague or a
@@ -30,6 +30,7 @@ SELECT
     coalesce(namespace, '*') AS scope,
     verb,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

@@ -7,7 +7,7 @@
 -- categories = ["kube-audit"]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} read ({verb}) secrets {where} of {cluster}: {name}, with {user_agent}, from {client_ip}"
+-- summary = "{username} read ({verb}) secrets {where} of {cluster}: {object_name}, with {user_agent}, from {client_ip}"
 --
 -- description = """
 -- A pod gets its secrets mounted; its kubelet fetches them. A service account that reads another namespace's secrets, or
@@ -29,6 +29,7 @@ SELECT
     namespace,
     coalesce('of namespace ' || namespace, 'of all namespaces') AS "where",
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

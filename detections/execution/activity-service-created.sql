@@ -5,7 +5,7 @@
 -- section = [6]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} created services in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} created services in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- The ordinary work of the cluster, for those who want a record of it with the alerts. Shadow, since it is no sign of
@@ -25,6 +25,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

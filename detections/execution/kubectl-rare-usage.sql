@@ -7,7 +7,7 @@
 -- baseline = "30d"
 -- learn = "7d"
 -- key = ["cluster", "username", "verb", "what"]
--- summary = "{username} did kubectl {verb} {what} on {cluster} for the first time in 30 days: {namespace}/{name}, from {client_ip}"
+-- summary = "{username} did kubectl {verb} {what} on {cluster} for the first time in 30 days: {object_name}, from {client_ip}"
 --
 -- description = """
 -- What a person changes by hand is a short list that hardly varies; deleting a custom resource definition for the first
@@ -28,6 +28,7 @@ SELECT
     concat(resource, coalesce('/' || subresource, '')) AS what,
     namespace,
     name,
+    concat(namespace || '/', coalesce(name, '*')) AS object_name,
     client_ip,
     user_agent
 FROM audit

@@ -11,9 +11,9 @@
 --
 -- description = """
 -- Who deploys into which namespace from which registry hardly varies. Creates of workloads count, by anybody but AKS,
--- nodes and accounts of the system namespaces; the registry is that of the first image and empty at level Metadata or in a
--- cut record, so that only identity and namespace are compared then. The hour of the day is not looked at. Low: every new
--- application does it once. Says nothing for a cluster until seven days of its log were seen. Dry runs do not count.
+-- nodes and accounts of the system namespaces; the registry is that of the first image and not known at level Metadata or
+-- in a cut record, so that only identity and namespace are compared then. The hour of the day is not looked at. Low: every
+-- new application does it once. Says nothing for a cluster until seven days of its log were seen. Dry runs do not count.
 -- """
 -- false_positives = [
 --   "New applications, new colleagues, new registries",
@@ -25,7 +25,7 @@ SELECT
     cluster,
     username,
     namespace,
-    coalesce(image_registry(container_images(object)[1]), '') AS registry,
+    coalesce(image_registry(container_images(object)[1]), '(not logged)') AS registry,
     resource,
     name,
     array_to_string(container_images(object), ', ') AS images,

@@ -6,7 +6,7 @@
 -- section = [6]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} deleted ({verb}) config maps in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) config maps in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- Workloads that read it fail at their next start. A record: one alert for each person or application, namespace and day.
@@ -26,6 +26,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

@@ -6,7 +6,7 @@
 -- section = [6]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} deleted ({verb}) {resource} in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) {resource} in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- An application, or an agent that watches, is gone and not only restarted. What goes with its namespace or owner does not
@@ -27,6 +27,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

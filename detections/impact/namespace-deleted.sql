@@ -6,7 +6,7 @@
 -- section = [6]
 -- key = ["cluster", "username", "name"]
 -- suppress = "1d"
--- summary = "{username} deleted namespace {name} of {cluster}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) namespace {object_name} of {cluster}, from {client_ip}"
 --
 -- description = """
 -- Everything in it goes with it: workloads, secrets, volumes, policies. Short-lived namespaces whose names are in
@@ -25,6 +25,7 @@ SELECT
     username,
     verb,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

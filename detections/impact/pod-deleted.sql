@@ -6,7 +6,7 @@
 -- section = [6]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} deleted ({verb}) pods in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) pods in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- Restarting by deleting is common, and so is removing the pod one has used. A record: one alert for each person or
@@ -27,6 +27,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

@@ -6,7 +6,7 @@
 -- section = [4]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} deleted ({verb}) secrets in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) secrets in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- Workloads that need the secret fail at their next start, and a deleted token or certificate locks somebody out. People
@@ -27,6 +27,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

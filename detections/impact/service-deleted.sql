@@ -6,7 +6,7 @@
 -- section = [6, 2]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} deleted ({verb}) services in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} deleted ({verb}) services in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- Without its service an application is not found any more. A record: one alert for each identity, namespace and day. What
@@ -26,6 +26,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

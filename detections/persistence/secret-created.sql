@@ -6,7 +6,7 @@
 -- section = [4]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} created secrets in namespace {namespace} of {cluster}, the first of the day {name}, from {client_ip}"
+-- summary = "{username} created secrets in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
 -- Credentials that come into a cluster by hand, outside of a vault and of git. A record: one alert for each person or
@@ -26,6 +26,7 @@ SELECT
     resource,
     namespace,
     name,
+    coalesce(name, '*') AS object_name,
     client_ip,
     user_agent
 FROM audit

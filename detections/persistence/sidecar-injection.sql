@@ -8,7 +8,7 @@
 -- step = "10m"
 -- key = ["cluster", "username", "resource", "namespace", "name"]
 -- suppress = "1d"
--- summary = "{username} added a container to {resource} {namespace}/{name} of {cluster}: {before} before, {now} now ({images}), from {client_ip}"
+-- summary = "{username} added a container to {resource} {namespace}/{name} of {cluster}: {before} before, {now} now, from {client_ip}"
 --
 -- description = """
 -- A second container beside the first has its network, its volumes and its account, and comes back with every pod. Counts
@@ -30,8 +30,8 @@ SELECT
     resource,
     namespace,
     name,
-    coalesce(min(before), 0) AS before,
-    max(now) AS now,
+    coalesce(CAST(min(before) AS VARCHAR), 'not known') AS before,
+    coalesce(CAST(max(now) AS VARCHAR), 'one more') AS now,
     min(images) AS images,
     min(client_ip) AS client_ip,
     min(time) AS first_seen,
