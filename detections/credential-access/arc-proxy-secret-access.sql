@@ -7,7 +7,7 @@
 -- categories = ["kube-audit"]
 -- key = ["cluster", "impersonated_username", "resource", "namespace"]
 -- suppress = "1d"
--- summary = "{impersonated_username} read ({verb}) {resource} of namespace {namespace} of {cluster} through Azure Arc: {object_name}"
+-- summary = "{impersonated_username} read ({verb}) {resource} {where} of {cluster} through Azure Arc: {object_name}"
 --
 -- description = """
 -- Cluster connect passes every network rule around the API server: who has the Azure role reads from anywhere, and the log
@@ -29,6 +29,7 @@ SELECT
     verb,
     resource,
     namespace,
+    coalesce('of namespace ' || namespace, 'of all namespaces') AS "where",
     name,
     coalesce(name, '*') AS object_name,
     client_ip,

@@ -11,7 +11,7 @@
 -- description = """
 -- A CronJob comes back after every clean-up and runs when nobody looks, and a Job runs once and is gone. Kubernetes' own
 -- controllers and the identities of lists/workload_deployers.csv are left out; dry runs do not count. No body is needed:
--- images and service_account are empty at level Metadata. Look at the image, the command and the schedule.
+-- images and service_account are not known at level Metadata. Look at the image, the command and the schedule.
 -- """
 -- false_positives = [
 --   "Pipelines and operators that make jobs: add them to lists/workload_deployers.csv",
@@ -26,7 +26,7 @@ SELECT
     resource,
     namespace,
     name,
-    array_to_string(container_images(object), ', ') AS images,
+    coalesce(array_to_string(container_images(object), ', '), 'images not logged') AS images,
     pod_service_account(object) AS service_account,
     client_ip,
     user_agent

@@ -11,7 +11,7 @@
 -- description = """
 -- Somebody has a credential that gets as far as the API server and tried to make a node with a name that AKS does not
 -- give. The node restriction refuses a node's certificate for another name, and roles refuse everyone else. Requests
--- without credentials (401, anonymous) are left out. No body is needed: os_image is empty at level Metadata. Find out
+-- without credentials (401, anonymous) are left out. No body is needed: os_image is not known at level Metadata. Find out
 -- whose credential it is and from where it came.
 -- """
 -- false_positives = [
@@ -24,7 +24,7 @@ SELECT
     cluster,
     username,
     coalesce(name, regexp_replace(username, '^system:node:', '')) AS node,
-    object -> 'status' -> 'nodeInfo' ->> 'osImage' AS os_image,
+    coalesce(object -> 'status' -> 'nodeInfo' ->> 'osImage', 'system not logged') AS os_image,
     status_code,
     client_ip,
     user_agent

@@ -11,8 +11,8 @@
 -- description = """
 -- Nodes of AKS bear names of a fixed form (pools, Windows, node auto-provisioning, virtual nodes). Another name is a
 -- machine joined with a stolen bootstrap token or certificate: pods and their secrets will be scheduled onto it. A name
--- can be chosen, so silence proves nothing. No body is needed: os_image is empty at level Metadata. Cordon and delete the
--- node, then rotate the cluster's certificates (az aks rotate-certs).
+-- can be chosen, so silence proves nothing. No body is needed: os_image is not known at level Metadata. Cordon and delete
+-- the node, then rotate the cluster's certificates (az aks rotate-certs).
 -- """
 -- false_positives = [
 --   "Machines of your own joined on purpose: add their names to lists/node_names.csv",
@@ -24,7 +24,7 @@ SELECT
     cluster,
     username,
     coalesce(name, regexp_replace(username, '^system:node:', '')) AS node,
-    object -> 'status' -> 'nodeInfo' ->> 'osImage' AS os_image,
+    coalesce(object -> 'status' -> 'nodeInfo' ->> 'osImage', 'system not logged') AS os_image,
     status_code,
     client_ip,
     user_agent
