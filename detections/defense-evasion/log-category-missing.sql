@@ -6,17 +6,17 @@
 -- section = [6]
 -- categories = ["kube-audit", "kube-audit-admin", "guard", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "cluster-autoscaler", "cloud-controller-manager"]
 -- window = "1h"
--- step = "1m"
+-- step = "5m"
 -- thin = "1m"
 -- key = ["cluster", "category"]
 -- summary = "{cluster} has sent nothing of category {category} since {last_seen}, while its other categories go on"
 --
 -- description = """
 -- Turning off one category of a diagnostic setting takes the audit log away and leaves the rest looking alive. Fires once,
--- when a category that logged in 25 of the 30 minutes before has been silent for 30 minutes while the cluster still sent
--- another within the last five; a category that is seldom busy (guard at night) does not get that far. kube-audit-admin
--- does not count as missing where kube-audit goes on, which holds the same events. The Azure activity log tells who
--- changed the diagnostic setting. No body is needed. A whole cluster that stops is cluster-silent.
+-- when a category that logged in 25 of the 30 minutes before has been silent for 30 to 35 minutes while the cluster still
+-- sent another within the last five; a category that is seldom busy (guard at night) does not get that far.
+-- kube-audit-admin does not count as missing where kube-audit goes on, which holds the same events. The Azure activity log
+-- tells who changed the diagnostic setting. No body is needed. A whole cluster that stops is cluster-silent.
 -- """
 -- false_positives = [
 --   "Categories taken out on purpose; a cluster at night whose scheduler or guard has nothing to do",
@@ -48,7 +48,7 @@ FROM (
 ) AS stream
 WHERE
     last_seen <= window_end() - INTERVAL '30 minutes'
-    AND last_seen > window_end() - INTERVAL '31 minutes'
+    AND last_seen > window_end() - INTERVAL '35 minutes'
     AND minutes_logged >= 25
     AND cluster_last > window_end() - INTERVAL '5 minutes'
     AND NOT coalesce(category = 'kube-audit-admin' AND audit_last > last_seen, false)
