@@ -25,7 +25,7 @@
 
 SELECT
     cluster,
-    substr(regexp_replace(regexp_replace(message, '^.*Unable to authenticate the request', ''), '[0-9][0-9A-Fa-f:TZ.-]*', '#', 'g'), 1, 200) AS error,
+    substr(regexp_replace(regexp_replace(message, '^.*Unable to authenticate the request"?( err="?)?', ''), '[0-9][0-9A-Fa-f:TZ.-]*', '#', 'g'), 1, 200) AS error,
     count(*) AS failures,
     min(time) AS first_seen,
     max(time) AS last_seen
@@ -35,5 +35,5 @@ WHERE
     AND message LIKE '%Unable to authenticate the request%'
 GROUP BY
     cluster,
-    substr(regexp_replace(regexp_replace(message, '^.*Unable to authenticate the request', ''), '[0-9][0-9A-Fa-f:TZ.-]*', '#', 'g'), 1, 200)
+    substr(regexp_replace(regexp_replace(message, '^.*Unable to authenticate the request"?( err="?)?', ''), '[0-9][0-9A-Fa-f:TZ.-]*', '#', 'g'), 1, 200)
 HAVING count(*) >= 50
