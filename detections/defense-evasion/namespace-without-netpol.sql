@@ -7,7 +7,6 @@
 -- window = "90m"
 -- step = "1m"
 -- key = ["cluster", "namespace"]
--- suppress = "1d"
 -- summary = "{username} created namespace {namespace} of {cluster} an hour ago, and no network policy came to it since"
 --
 -- description = """
