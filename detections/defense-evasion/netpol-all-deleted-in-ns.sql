@@ -27,7 +27,7 @@
 SELECT
     cluster,
     namespace,
-    string_agg(DISTINCT gone_by, ', ') AS usernames,
+    string_agg(DISTINCT gone_by, ', ' ORDER BY gone_by) AS usernames,
     string_agg(DISTINCT policy, ', ' ORDER BY policy) AS policies,
     min(client_ip) AS client_ip,
     min(gone) AS first_seen,
@@ -37,10 +37,10 @@ FROM (
         cluster,
         coalesce(namespace, name) AS namespace,
         CASE WHEN resource = 'namespaces' THEN NULL WHEN verb = 'deletecollection' THEN '*' ELSE name END AS policy,
-        max(time) FILTER (WHERE verb IN ('delete', 'deletecollection')) AS gone,
-        max(time) FILTER (WHERE verb NOT IN ('delete', 'deletecollection')) AS there,
-        max(CASE WHEN verb IN ('delete', 'deletecollection') AND NOT cleanup THEN username END) AS gone_by,
-        max(CASE WHEN verb IN ('delete', 'deletecollection') AND NOT cleanup THEN client_ip END) AS client_ip
+        max(time) FILTER (WHERE starts_with(verb, 'delete')) AS gone,
+        max(time) FILTER (WHERE NOT starts_with(verb, 'delete')) AS there,
+        max(CASE WHEN starts_with(verb, 'delete') AND NOT cleanup THEN username END) AS gone_by,
+        max(CASE WHEN starts_with(verb, 'delete') AND NOT cleanup THEN client_ip END) AS client_ip
     FROM (
         SELECT
             cluster,
@@ -63,7 +63,7 @@ FROM (
             )
             AND subresource IS NULL
             AND NOT (
-                verb IN ('delete', 'deletecollection')
+                starts_with(verb, 'delete')
                 AND coalesce(query_param(request_uri, 'dryRun'), '') = 'All'
             )
     ) AS row

@@ -11,10 +11,10 @@
 -- description = """
 -- Policies add up: one that lets everything through undoes every stricter one for the pods it selects. A rule without
 -- peers, or with 0.0.0.0/0 or ::/0, counts if it has no ports and no exceptions; a rule for DNS or one port does not,
--- nor does free egress beside rules for ingress, which many charts ship. Creates, updates and patches count, dry runs
--- do not; Cilium and Calico policies are netpol-modified's. Without a body (level Metadata, or cut before the rules)
--- the rule stays silent and netpol-modified records the write. Restore the policy from git and look at new connections
--- into the namespace.
+-- nor does free egress in a policy that also closes ingress, which many charts ship. Creates, updates and patches
+-- count, dry runs do not; Cilium and Calico policies are netpol-modified's. Without a body (level Metadata, or cut
+-- before the rules) the rule stays silent and netpol-modified records the write. Restore the policy from git and look
+-- at new connections into the namespace.
 -- """
 -- false_positives = [
 --   "Policies of charts that open everything on purpose; GitOps: add the identity to lists/workload_deployers.csv",
@@ -48,8 +48,7 @@ WHERE
             array_to_string(json_get_array(object -> 'spec' ->> 'ingress'), chr(10)),
             chr(10),
             CASE
-                WHEN coalesce(object -> 'spec' ->> 'ingress', 'null') IN ('null', '[]')
-                    AND NOT coalesce(object -> 'spec' ->> 'policyTypes', '') LIKE '%Ingress%'
+                WHEN NOT (object -> 'spec' ->> 'policyTypes') LIKE '%Ingress%'
                     THEN array_to_string(json_get_array(object -> 'spec' ->> 'egress'), chr(10))
             END
         ),

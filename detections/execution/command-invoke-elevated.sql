@@ -27,7 +27,10 @@
 SELECT
     act.cluster,
     act.username,
-    string_agg(DISTINCT concat(act.verb, ' ', act.resource, coalesce('/' || act.subresource, '')), ', ') AS operations,
+    string_agg(
+        DISTINCT concat(act.verb, ' ', act.resource, coalesce('/' || act.subresource, '')), ', '
+        ORDER BY concat(act.verb, ' ', act.resource, coalesce('/' || act.subresource, ''))
+    ) AS operations,
     min(act.client_ip) AS client_ip,
     min(act.time) AS first_seen,
     max(act.time) AS last_seen

@@ -33,7 +33,7 @@ SELECT
 FROM audit
 WHERE
     stage IN ('ResponseComplete', 'ResponseStarted')
-    AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node', 'system-sa', 'service-account', 'anonymous')
+    AND principal_class IN ('entra-user', 'entra-app', 'other')
     AND (
         listed('break_glass', username)
         OR listed('break_glass', array_to_string(groups, ' '))

@@ -51,4 +51,4 @@ WHERE
     AND NOT listed('csr_approvers', username)
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
 GROUP BY cluster, username, name
-HAVING min(time) FILTER (WHERE verb = 'create') < max(time) FILTER (WHERE subresource = 'approval')
+HAVING min(time) FILTER (WHERE verb = 'create') < max(time) FILTER (WHERE verb <> 'create')
