@@ -42,10 +42,10 @@ WHERE
     AND resource = 'services'
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND (
-        (subresource IS NULL AND coalesce(object -> 'spec' ->> 'externalIPs', '[]') NOT IN ('[]', 'null'))
+        (subresource IS NULL AND coalesce(object -> 'spec' ->> 'externalIPs', '[]') <> '[]')
         OR (
             subresource = 'status'
-            AND coalesce(object -> 'status' -> 'loadBalancer' ->> 'ingress', '[]') NOT IN ('[]', 'null')
+            AND coalesce(object -> 'status' -> 'loadBalancer' ->> 'ingress', '[]') <> '[]'
             AND NOT listed('service_status_writers', username)
         )
     )

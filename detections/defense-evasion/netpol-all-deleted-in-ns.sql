@@ -8,7 +8,7 @@
 -- step = "1m"
 -- key = ["cluster", "namespace"]
 -- suppress = "6h"
--- summary = "{usernames} deleted all network policies of namespace {namespace} of {cluster} that were seen within the hour ({policies}), from {client_ip}"
+-- summary = "{username} deleted all network policies of namespace {namespace} of {cluster} that were seen within the hour ({policies}), from {client_ip}"
 --
 -- description = """
 -- With its last policy a namespace is open to every pod of the cluster and to every way out. What exists is known only
@@ -27,7 +27,7 @@
 SELECT
     cluster,
     namespace,
-    string_agg(DISTINCT gone_by, ', ' ORDER BY gone_by) AS usernames,
+    min(gone_by) AS username,
     string_agg(DISTINCT policy, ', ' ORDER BY policy) AS policies,
     min(client_ip) AS client_ip,
     min(gone) AS first_seen,
