@@ -58,7 +58,11 @@ FROM (
             stage = 'ResponseComplete'
             AND status_code BETWEEN 200 AND 299
             AND (
-                (resource IN ('networkpolicies', 'ciliumnetworkpolicies') AND verb <> 'list')
+                (
+                    resource IN ('networkpolicies', 'ciliumnetworkpolicies')
+                    AND verb NOT IN ('list', 'watch')
+                    AND (name IS NOT NULL OR verb = 'deletecollection')
+                )
                 OR (resource = 'namespaces' AND verb = 'delete')
             )
             AND subresource IS NULL

@@ -11,7 +11,7 @@
 -- description = """
 -- az aks command invoke runs any command in a pod with the caller's rights, or cluster-admin's, past private networks
 -- and address restrictions. The pod is made by AKS itself, so the identity here is not the caller's: the Azure activity
--- log (runCommand) has it. Any pod made in aks-command counts. No body is needed; image is empty without one. Clusters
+-- log (runCommand) has it. Any pod made in aks-command counts. No body is needed; images is empty without one. Clusters
 -- that are run this way belong into lists/command_invoke_clusters.csv. Look at what was asked from that pod, and remove
 -- the right to runCommand from who does not need it.
 -- """

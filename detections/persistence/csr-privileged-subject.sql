@@ -45,7 +45,7 @@ WHERE
                     regexp_replace(
                         regexp_match(
                             TRY_CAST(decode(regexp_match(object -> 'spec' ->> 'request', '^((?:[A-Za-z0-9+/]{4})+)')[1], 'base64') AS varchar),
-                            'CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)'
+                            '-----BEGIN CERTIFICATE REQUEST-----\s+([A-Za-z0-9+/=\s]+)-----END'
                         )[1],
                         '\s', '', 'g'
                     ),
