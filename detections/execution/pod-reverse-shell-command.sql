@@ -6,7 +6,7 @@
 -- section = [5]
 -- key = ["cluster", "username", "namespace", "resource", "name"]
 -- suppress = "1d"
--- summary = "{username} started ({verb}) {resource} {namespace}/{name} of {cluster} with '{found}', from {client_ip}"
+-- summary = "{username} started ({verb}) {resource} {namespace}/{name} of {cluster} with a reverse shell or a download as its command, the first being {command}, from {client_ip}"
 --
 -- description = """
 -- A shell tied to a connection has one purpose; a script fetched at start and piped into a shell is whatever its
@@ -29,10 +29,7 @@ SELECT
     resource,
     namespace,
     name,
-    substr(regexp_match(
-            replace(replace(replace(pod_spec(object), '\u003e', '>'), '\u003c', '<'), '\u0026', '&'),
-            '((?i:>&\s*/dev/(tcp|udp)/|<>\s*/dev/(tcp|udp)/|\b(nc|ncat|netcat)\s(([^"\\]|\\.)*\s)?(-[a-z]*[ec]|--(sh-)?exec)\s+[^\s"]*(sh|cmd|powershell)\b|\bmkfifo\s([^"\\]|\\.)*\b(nc|ncat|netcat|telnet|openssl)\b|\bsocat\s([^"\\]|\\.)*\b(exec|system|pty)\b|\bpty\.spawn\b|(io::socket|use\s+socket)([^"\\]|\\.)*\bexec\b|\bfsockopen\b([^"\\]|\\.)*(exec|popen|proc_open)|\btcpsocket\.(new|open)([^"\\]|\\.)*\bexec\b|\b(curl|wget)\s[^|"]*\|\s*(sudo\s([^|"]*\s)?)?(ba|da|z)?sh(["\s;\\]|$)|\bbase64\s+(-d|-D|--decode)\s*\|\s*(ba|da|z)?sh(["\s;\\]|$)))'
-        )[1], 1, 300) AS found,
+    substr(regexp_match(pod_spec(object), '"(?:command|args)"\s*:\s*(\[[^\]]*\])')[1], 1, 300) AS command,
     array_to_string(container_images(object), ', ') AS images,
     pod_service_account(object) AS service_account,
     client_ip,
