@@ -3,7 +3,7 @@
 -- severity = "medium"
 -- status = "stable"
 -- attack = ["T1552"]
--- section = [4]
+-- section = [4, 5]
 -- baseline = "30d"
 -- learn = "7d"
 -- key = ["cluster", "namespace", "service_account", "secret_provider_class"]

@@ -3,7 +3,7 @@
 -- severity = "high"
 -- status = "stable"
 -- attack = ["T1562.001"]
--- section = [3, 8]
+-- section = [3, 7, 8]
 -- key = ["cluster", "username", "resource", "name"]
 -- suppress = "1d"
 -- summary = "{username} removed or stopped ({verb}) {resource} {name} of {cluster}, from {client_ip}"

@@ -12,9 +12,9 @@
 -- A node selector that fits no node, no replicas, or another image leave an agent in place that does nothing: lists
 -- and dashboards still show it. Fires on a patch that brings a node selector or affinity, on a scale to zero, and for
 -- add-ons in system namespaces on a patch of an image, by the names in lists/monitoring_agents.csv. Restarts do not
--- count, an update of the whole object only with zero replicas. AKS, lists/workload_deployers.csv and dry runs do not
--- count. Without a body (level Metadata, or cut before the change) the rule stays silent. Compare the object with what
--- it should be and restore it.
+-- count, an update of the whole object or an operator's server-side apply only with zero replicas. AKS,
+-- lists/workload_deployers.csv and dry runs do not count. Without a body (level Metadata, or cut before the change)
+-- the rule stays silent. Compare the object with what it should be and restore it.
 -- """
 -- false_positives = [
 --   "helm upgrades by hand, and server-side applies of a whole agent: use a pipeline of lists/workload_deployers.csv",
@@ -45,7 +45,11 @@ WHERE
     AND NOT listed('workload_deployers', username)
     AND (
         (object -> 'spec' ->> 'replicas') = '0'
-        OR (verb = 'patch' AND regexp_like(request_object, '"(nodeSelector|nodeAffinity)"\s*:\s*\{|/(nodeSelector|affinity)[/"]'))
+        OR (
+            verb = 'patch'
+            AND NOT (principal_class = 'service-account' AND coalesce(request_object ->> 'kind', '') <> '')
+            AND regexp_like(request_object, '"(nodeSelector|nodeAffinity)"\s*:\s*\{|/(nodeSelector|affinity)[/"]')
+        )
         OR (
             verb = 'patch'
             AND listed('system_namespaces', namespace)

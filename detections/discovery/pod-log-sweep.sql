@@ -3,7 +3,7 @@
 -- severity = "low"
 -- status = "stable"
 -- attack = ["T1613", "T1552"]
--- section = [6]
+-- section = [5, 6]
 -- categories = ["kube-audit"]
 -- window = "10m"
 -- key = ["cluster", "username"]

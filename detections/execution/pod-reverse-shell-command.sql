@@ -14,7 +14,7 @@
 -- too. Every workload kind counts, on create, update and patch; what the built-in controllers make from it does not,
 -- and dry runs do not. At level Metadata, or when the body was cut before the containers, nothing is known and the
 -- rule stays silent (audit-record-truncated reports the cut). What a script in the image or in a ConfigMap does is not
--- seen. Nobody is exempt. Stop the workload, keep the pod for evidence, and see who made it.
+-- seen. No identity is exempt. Stop the workload, keep the pod for evidence, and see who made it.
 -- """
 -- false_positives = [
 --   "Charts that fetch a script at start: put it into the image, or add namespace/name to lists/bootstrap_workloads.csv",

@@ -3,7 +3,7 @@
 -- severity = "high"
 -- status = "stable"
 -- attack = ["T1485", "T1562.001"]
--- section = [8]
+-- section = [6, 8]
 -- key = ["cluster", "username", "name"]
 -- suppress = "1d"
 -- summary = "{username} deleted ({verb}) CustomResourceDefinition {name} of {cluster}, from {client_ip}"

@@ -3,7 +3,7 @@
 -- severity = "high"
 -- status = "shadow"
 -- attack = ["T1486"]
--- section = [4]
+-- section = [4, 6]
 -- categories = ["kube-apiserver"]
 -- key = ["cluster"]
 -- suppress = "1h"

@@ -3,7 +3,7 @@
 -- severity = "high"
 -- status = "stable"
 -- attack = ["T1190", "T1552"]
--- section = [2]
+-- section = [2, 8]
 -- key = ["cluster", "username", "namespace", "name"]
 -- suppress = "1d"
 -- summary = "{username} wrote ({verb}) ingress {namespace}/{name} of {cluster} with an annotation that becomes configuration of nginx, from {client_ip}"

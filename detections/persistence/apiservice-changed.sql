@@ -3,7 +3,7 @@
 -- severity = "high"
 -- status = "stable"
 -- attack = ["T1557", "T1546"]
--- section = [8]
+-- section = [6, 8]
 -- key = ["cluster", "username", "name"]
 -- suppress = "1d"
 -- summary = "{username} wrote or deleted ({verb}) APIService {name} of {cluster}, served by {service}, TLS unchecked: {insecure}, from {client_ip}"

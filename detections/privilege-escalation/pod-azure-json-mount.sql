@@ -3,7 +3,7 @@
 -- severity = "critical"
 -- status = "stable"
 -- attack = ["T1552.001", "T1611"]
--- section = [4, 5]
+-- section = [4, 5, 7]
 -- key = ["cluster", "username", "namespace", "resource", "name"]
 -- suppress = "1d"
 -- summary = "{username} mounted {paths} of the node in {resource} {namespace}/{name} of {cluster}, from {client_ip}"

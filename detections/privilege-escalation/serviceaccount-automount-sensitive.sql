@@ -3,7 +3,7 @@
 -- severity = "low"
 -- status = "stable"
 -- attack = ["T1528"]
--- section = [1, 5]
+-- section = [1, 4, 5]
 -- key = ["cluster", "username", "namespace", "resource", "name"]
 -- suppress = "1d"
 -- summary = "{username} gave ({verb}) {resource} {namespace}/{name} of {cluster} the token of {service_account}, from {client_ip}"
