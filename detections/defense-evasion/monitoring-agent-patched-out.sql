@@ -30,7 +30,7 @@ SELECT
     subresource,
     namespace,
     name,
-    substr(request_object, 1, 500) AS request,
+    left(request_object, 500) AS request,
     client_ip,
     user_agent
 FROM audit

@@ -29,7 +29,7 @@ SELECT
     resource,
     namespace,
     name,
-    substr(regexp_match(pod_spec(object), '"(?:command|args)"\s*:\s*(\[[^\]]*\])')[1], 1, 300) AS command,
+    left(regexp_match(pod_spec(object), '"(?:command|args)"\s*:\s*(\[[^\]]*\])')[1], 300) AS command,
     array_to_string(container_images(object), ', ') AS images,
     pod_service_account(object) AS service_account,
     client_ip,

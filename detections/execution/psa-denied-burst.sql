@@ -28,7 +28,7 @@ SELECT
     namespace,
     count(*) AS refused,
     count(DISTINCT status_message) AS kinds,
-    min(substr(status_message, 1, 300)) AS example,
+    min(left(status_message, 300)) AS example,
     min(client_ip) AS client_ip,
     min(time) AS first_seen,
     max(time) AS last_seen
