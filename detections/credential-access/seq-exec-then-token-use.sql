@@ -31,8 +31,8 @@ SELECT
     pod_name,
     min(username) FILTER (WHERE entered) AS username,
     min(username) FILTER (WHERE NOT entered) AS account,
-    substr(string_agg(DISTINCT CASE WHEN NOT entered THEN user_agent END, ', '), 1, 300) AS agents,
-    substr(string_agg(DISTINCT CASE WHEN NOT entered THEN client_ip END, ', '), 1, 300) AS addresses,
+    substr(string_agg(DISTINCT CASE WHEN NOT entered THEN user_agent END, ', ' ORDER BY CASE WHEN NOT entered THEN user_agent END), 1, 300) AS agents,
+    substr(string_agg(DISTINCT CASE WHEN NOT entered THEN client_ip END, ', ' ORDER BY CASE WHEN NOT entered THEN client_ip END), 1, 300) AS addresses,
     min(time) AS first_seen,
     max(time) AS last_seen
 FROM (

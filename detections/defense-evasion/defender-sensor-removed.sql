@@ -12,8 +12,9 @@
 -- Defender for Containers sees processes on the nodes; who works on nodes removes it first. Fires for a delete, update
 -- or patch of what the sensor consists of, by anybody but AKS, the control plane and the controllers and kubelets that
 -- delete its pods in their work. Taking away the daemon set's nodes or image by a patch counts, a restart too. A delete
--- of all daemon sets of kube-system counts. No body is needed; dry runs do not count. Turn the profile off and on again
--- (az aks update --enable-defender), and look at the nodes for the time in between.
+-- of all daemon sets of kube-system counts; an update of its settings and secrets, which it makes itself, does not. No
+-- body is needed; dry runs do not count. Turn the profile off and on again (az aks update --enable-defender), and look
+-- at the nodes for the time in between.
 -- """
 -- false_positives = [
 --   "A restart of the daemon set while support works on it",
@@ -43,6 +44,7 @@ WHERE
         name LIKE 'microsoft-defender%'
         OR (verb = 'deletecollection' AND resource = 'daemonsets' AND namespace = 'kube-system')
     )
+    AND (verb IN ('delete', 'deletecollection') OR resource NOT IN ('configmaps', 'secrets'))
     AND coalesce(subresource, '') <> 'status'
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node')
     AND NOT listed('workload_controllers', username)

@@ -15,8 +15,9 @@
 -- Who tries the API server's doors without credentials is a scanner; when a request of the same address then succeeds
 -- with a token or certificate, the scanner has found one. At least three different refused requests, the success within
 -- a day after the first. Addresses of Azure (lists/cluster_networks.csv, where pods and pipelines share one outbound
--- address) and lists/known_addresses.csv are left out, private ones too. No body is needed. Revoke the credential and go
--- through all it did.
+-- address) and lists/known_addresses.csv are left out, private ones too. Where the API server takes no anonymous
+-- requests at all (they are answered 401 and bear no name) the rule is blind. No body is needed. Revoke the credential
+-- and go through all it did.
 -- """
 -- false_positives = [
 --   "An office whose scanner and people share one address: add it to lists/known_addresses.csv",
