@@ -9,7 +9,7 @@
 -- step = "1m"
 -- suppress = "1h"
 -- key = ["cluster", "namespace", "pod_name"]
--- summary = "{username} entered pod {namespace}/{pod_name} of {cluster}, and then its token ({account}) was used with {agents}, from {addresses}"
+-- summary = "{username} entered pod {namespace}/{pod_name} of {cluster}, and then its token ({account}) was used with {agents}, from {client_ip}"
 --
 -- description = """
 -- Who gets a shell in a pod reads its token and goes on as the workload, with more rights or less trace. An exec or
@@ -32,7 +32,7 @@ SELECT
     min(username) FILTER (WHERE entered) AS username,
     min(username) FILTER (WHERE NOT entered) AS account,
     substr(string_agg(DISTINCT CASE WHEN NOT entered THEN user_agent END, ', ' ORDER BY CASE WHEN NOT entered THEN user_agent END), 1, 300) AS agents,
-    substr(string_agg(DISTINCT CASE WHEN NOT entered THEN client_ip END, ', ' ORDER BY CASE WHEN NOT entered THEN client_ip END), 1, 300) AS addresses,
+    min(client_ip) FILTER (WHERE NOT entered) AS client_ip,
     min(time) AS first_seen,
     max(time) AS last_seen
 FROM (
