@@ -5,7 +5,7 @@
 -- attack = ["T1562.001"]
 -- section = [7, 6]
 -- window = "1d"
--- step = "1m"
+-- step = "5m"
 -- key = ["cluster", "node"]
 -- summary = "{node} joined {cluster} half an hour ago, and neither the Defender sensor nor the monitoring agent was started there"
 --
@@ -67,4 +67,4 @@ WHERE
     AND removals = 0
     AND agents_elsewhere >= 1
     AND joined <= window_end() - INTERVAL '30 minutes'
-    AND joined > window_end() - INTERVAL '31 minutes'
+    AND joined > window_end() - INTERVAL '35 minutes'
