@@ -1,0 +1,47 @@
+-- /// detection
+-- title = "An admission check was deleted"
+-- severity = "critical"
+-- status = "stable"
+-- attack = ["T1562.001"]
+-- section = [8]
+-- key = ["cluster", "username", "name"]
+-- suppress = "1h"
+-- summary = "{username} deleted ({verb}) the admission check {object_name} of {cluster}, from {client_ip}"
+--
+-- description = """
+-- Azure Policy (Gatekeeper), Kyverno, image verification and AKS's own guardrails are validating webhooks: with one gone,
+-- what it refused is accepted from that second on. The webhooks that change objects (workload identity, Ratify) count
+-- where their name says azure-wi or ratify; others are webhook-config-changed's. AKS and the garbage collector are left
+-- out, an add-on's own account is not. No body is needed; dry runs do not count when they ask in the address. Restore it,
+-- then look at everything that was admitted in between.
+-- """
+-- false_positives = [
+--   "Removing a chart that brings a webhook; Kyverno takes its own away when it is stopped",
+-- ]
+-- follow_up = ["webhook-changes", "identity-timeline"]
+-- ///
+
+SELECT
+    cluster,
+    username,
+    verb,
+    resource,
+    name,
+    coalesce(name, '(all)') AS object_name,
+    client_ip,
+    user_agent
+FROM audit
+WHERE
+    stage = 'ResponseComplete'
+    AND status_code BETWEEN 200 AND 299
+    AND verb IN ('delete', 'deletecollection')
+    AND (
+        resource = 'validatingwebhookconfigurations'
+        OR (
+            resource = 'mutatingwebhookconfigurations'
+            AND (name IS NULL OR name LIKE '%azure-wi%' OR name LIKE '%ratify%')
+        )
+    )
+    AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
+    AND NOT listed('cleanup_controllers', username)
+    AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

@@ -1,0 +1,39 @@
+-- /// detection
+-- title = "A ConfigMap was created"
+-- severity = "informational"
+-- status = "shadow"
+-- section = [6]
+-- key = ["cluster", "username", "namespace"]
+-- suppress = "1d"
+-- summary = "{username} created configmaps in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
+--
+-- description = """
+-- The ordinary work of the cluster, for those who want a record of it with the alerts. Shadow, since it is no sign of
+-- anything; make it stable to have it sent. AKS, the control plane and accounts of the system namespaces are left out. One
+-- alert for each identity, namespace and day. No body is needed; dry runs and refused requests do not count.
+-- """
+-- false_positives = [
+--   "All of it",
+-- ]
+-- follow_up = ["object-history", "identity-timeline"]
+-- ///
+
+SELECT
+    cluster,
+    username,
+    verb,
+    resource,
+    namespace,
+    name,
+    coalesce(name, '*') AS object_name,
+    client_ip,
+    user_agent
+FROM audit
+WHERE
+    stage = 'ResponseComplete'
+    AND status_code BETWEEN 200 AND 299
+    AND verb = 'create'
+    AND resource = 'configmaps'
+    AND subresource IS NULL
+    AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node', 'system-sa')
+    AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
