@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use aksentry::decode::Decoder;
 use aksentry::detect::{Engine, EngineConfig};
+use aksentry::event::RawBatch;
 use aksentry::rules::{Catalog, Sources};
 use serde_json::Value;
 
@@ -48,11 +50,20 @@ fn most_rules_sleep_until_a_row_concerns_them() {
     assert!(problems.is_empty(), "{problems:?}");
     let compiled =
         |lazy| Engine::compile(&catalog, &EngineConfig { lazy, ..EngineConfig::default() }).unwrap();
-    let mut lazy = compiled(true);
-    let open: Vec<&str> = lazy.rules().map(|(rule, _)| rule.id.as_str()).collect();
-    assert!(open.len() * 4 < lazy.running(), "planned at once, because their text lets any row in: {open:?}");
-    assert_eq!(lazy.running(), compiled(false).running());
+    let (mut lazy, mut eager) = (compiled(true), compiled(false));
+    assert_eq!((lazy.rules().count(), lazy.running()), (0, eager.running()));
+    let lease = r#"{"records":[{"category":"kube-audit","time":"2026-03-10T00:00:01Z","resourceId":"/X/MANAGEDCLUSTERS/C","properties":{"log":"{\"kind\":\"Event\",\"level\":\"Metadata\",\"auditID\":\"5a1d7c0e-0001-4c1a-9a55-0123456789ab\",\"stage\":\"ResponseComplete\",\"verb\":\"update\",\"user\":{\"username\":\"system:node:a\"},\"objectRef\":{\"resource\":\"leases\",\"namespace\":\"kube-node-lease\",\"name\":\"a\"},\"stageTimestamp\":\"2026-03-10T00:00:01.000000Z\"}"}}]}"#;
+    let decoded = Decoder::default().decode(&RawBatch { bodies: vec![lease.into()] });
+    assert_eq!(decoded.counts.events, 1);
+    lazy.process(&decoded.batch);
+    let awake: Vec<&str> = lazy.rules().map(|(rule, _)| rule.id.as_str()).collect();
+    assert!(!awake.is_empty() && awake.len() * 4 < lazy.running(), "planned for a lease: {awake:?}");
+    // What is said of rules that sleep is what is said of them awake.
+    for columns in [&["impersonated_username", "impersonated_groups"][..], &["cluster"], &["user_agent"],
+        &["request_object", "response_object", "object"]] {
+        assert_eq!(compiled(true).without(columns), eager.without(columns), "{columns:?}");
+    }
+    assert_eq!(compiled(true).kinds(), eager.kinds());
     lazy.wake_those(&|_| true);
-    assert_eq!(lazy.matcher().asleep(), 0);
-    assert_eq!(lazy.rules().count(), lazy.running());
+    assert_eq!((lazy.matcher().asleep(), lazy.rules().count()), (0, eager.rules().count()));
 }

@@ -100,21 +100,15 @@ fn compile_with(catalog: &Catalog, config: &EngineConfig) -> anyhow::Result<Engi
     }
 }
 
-/// Plans every rule, drafts too: their kinds, or everything that is wrong with them.
-pub(super) fn plan(catalog: &Catalog) -> Result<BTreeMap<String, Kind>, Vec<Diagnostic>> {
-    let engine = Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })?;
-    Ok(engine.rules().map(|(rule, kind)| (rule.id.clone(), kind)).collect())
+/// Plans every rule, drafts too: everything that is wrong with them.
+pub(super) fn plan(catalog: &Catalog) -> Result<(), Vec<Diagnostic>> {
+    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() }).map(drop)
 }
 
 /// The kind of every rule, for commands that show rules.
 pub(super) fn kinds(catalog: &Catalog) -> anyhow::Result<BTreeMap<String, Kind>> {
-    match plan(catalog) {
-        Ok(kinds) => Ok(kinds),
-        Err(diagnostics) => {
-            refuse(&diagnostics)?;
-            bail!("the rules cannot be used; `aksentry check` shows what is wrong with them")
-        }
-    }
+    let config = EngineConfig { drafts: true, lazy: true, ..EngineConfig::default() };
+    compile_with(catalog, &config).map(|mut engine| engine.kinds())
 }
 
 /// Prints every problem; an error if one of them is an error.

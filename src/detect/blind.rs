@@ -4,19 +4,23 @@
 //! column is only one of several ways through, or is compared with nothing (`IS NULL`), the rule still
 //! fires, only on fewer rows or on more than it should: it is called weaker.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::sqlparser::ast::ExprWithAlias as SQLExprWithAlias;
 
-use super::Engine;
 use super::table::PlannedScan;
+use super::{Engine, gate};
 use crate::event::Table;
+use crate::rules::Detection;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sight {
@@ -29,12 +33,27 @@ impl Engine {
     /// Ids of the rules that no row of `audit` can raise while these columns are empty, and of those
     /// that read them and may be raised all the same.
     pub fn without(&mut self, columns: &[&str]) -> (Vec<String>, Vec<String>) {
-        // Who does not name a column does not miss it.
-        self.wake_those(&|rule| columns.iter().any(|column| rule.sql.contains(column)));
+        // Who does not name a column does not miss it. Of rules that were not planned yet, the text tells
+        // as much where they read one table.
+        let names = |rule: &Detection| columns.iter().any(|column| rule.sql.contains(column));
+        let (mut judged, mut unclear) = (Vec::new(), BTreeSet::new());
+        self.matcher.each_asleep(&mut |rule, state| {
+            if names(rule) {
+                match text_sight(rule, state, columns) {
+                    Some(sight) => judged.push((rule.id.clone(), vec![sight])),
+                    None => drop(unclear.insert(rule.id.clone())),
+                }
+            }
+        });
+        self.wake_those(&|rule| unclear.contains(&rule.id));
+        let planned = self.rules.iter().filter(|rule| names(&rule.detection)).map(|rule| {
+            let sights = rule.planned.scans.iter().map(|scan| sight(scan, columns)).collect();
+            (rule.detection.id.clone(), sights)
+        });
+        judged.extend(planned);
+        judged.sort_unstable();
         let (mut blind, mut weaker) = (Vec::new(), Vec::new());
-        for rule in &self.rules {
-            let sights: Vec<Sight> = rule.planned.scans.iter().map(|scan| sight(scan, columns)).collect();
-            let id = rule.detection.id.clone();
+        for (id, sights) in judged {
             if !sights.is_empty() && sights.iter().all(|sight| *sight == Sight::Blind) {
                 blind.push(id);
             } else if sights.iter().any(|sight| *sight != Sight::Full) {
@@ -42,10 +61,31 @@ impl Engine {
                 weaker.push(id);
             }
         }
-        blind.sort_unstable();
-        weaker.sort_unstable();
+        blind.dedup();
+        weaker.dedup();
         (blind, weaker)
     }
+}
+
+/// What a rule over one table sees, by its `WHERE`; `None` where that does not show it.
+fn text_sight(rule: &Detection, state: &SessionState, columns: &[&str]) -> Option<Sight> {
+    let (table, called, condition) = gate::condition(&rule.sql)?;
+    if table != Table::Audit {
+        return Some(Sight::Full);
+    }
+    let Some(condition) = condition else { return Some(Sight::Full) };
+    let sight = || -> Result<Sight> {
+        let schema = Arc::new(DFSchema::try_from_qualified_schema(called, table.schema().as_ref())?);
+        let condition = SQLExprWithAlias { expr: condition, alias: None };
+        let condition = state.create_logical_expr_from_sql_expr(condition, &schema)?;
+        let context = SimplifyContext::builder().with_schema(schema.clone()).build();
+        let simplifier = ExprSimplifier::new(context);
+        let condition = simplifier.simplify(simplifier.coerce(condition, &schema)?)?;
+        let sights = split_conjunction(&condition).into_iter();
+        let sights = sights.map(|c| conjunct_sight(c, columns, &schema).unwrap_or(Sight::Weaker));
+        Ok(sights.min().unwrap_or(Sight::Full))
+    };
+    sight().ok()
 }
 
 fn sight(scan: &PlannedScan, columns: &[&str]) -> Sight {

@@ -1,14 +1,15 @@
 //! Rules that are planned when the first row comes that may concern them.
 //!
 //! Planning is nearly all of start-up, and most rules never see a row they could keep. A rule sleeps if
-//! its text is known to plan (it is that of the pack inside this program) and its [`Gate`]s can shut.
-//! Before a batch is filtered, what is new in it (a verb with a resource that no batch had before) opens
+//! its text is known to plan: it is that of the pack inside this program. Before a batch is filtered, what is new in it (a verb with a resource that no batch had before) opens
 //! gates; the rules behind them are planned and their filters are there for this batch and all later
 //! ones, whichever thread has them. So which rules sleep changes no alert.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use datafusion::execution::session_state::SessionState;
 
 use super::gate::{Gate, gate_columns, values};
 use super::matcher::FilterSet;
@@ -27,7 +28,8 @@ const KINDS: usize = 65_536;
 #[derive(Debug)]
 pub struct Sleeper {
     pub rule: Detection,
-    pub gates: Vec<Gate>,
+    /// `None`: any row may concern it.
+    pub gates: Option<Vec<Gate>>,
 }
 
 /// Rules that sleep, and what it takes to plan them.
@@ -99,7 +101,8 @@ impl Dormant {
             let opened = |sleeper: &Sleeper| {
                 fresh.iter().any(|kind| {
                     let values: Vec<&str> = kind.split('\0').collect();
-                    sleeper.gates.iter().any(|gate| gate.table == table && gate.opens(&values))
+                    let opens = |gate: &Gate| gate.table == table && gate.opens(&values);
+                    sleeper.gates.as_ref().is_none_or(|gates| gates.iter().any(opens))
                 })
             };
             let mut inner = locked(&self.inner);
@@ -110,6 +113,13 @@ impl Dormant {
                 seen.extend(fresh);
             }
         }
+    }
+
+    /// Shows the rules that sleep, with the session that would plan them.
+    pub fn each(&self, look: &mut dyn FnMut(&Detection, &SessionState)) {
+        let inner = locked(&self.inner);
+        let Some(planner) = inner.planners.first() else { return };
+        inner.sleepers.iter().for_each(|sleeper| look(&sleeper.rule, planner.state()));
     }
 
     /// Plans those that sleep and are meant.

@@ -160,10 +160,7 @@ impl Engine {
             let known = catalog.is_compiled(rule);
             let wanted = config.wants(rule);
             match known && config.lazy && wanted {
-                true => match gate::gates(&rule.sql) {
-                    Some(gates) => sleepers.push(Sleeper { rule: rule.clone(), gates }),
-                    None => now.push(rule),
-                },
+                true => sleepers.push(Sleeper { rule: rule.clone(), gates: gate::gates(&rule.sql) }),
                 false if wanted || !known => now.push(rule),
                 false => {}
             }
@@ -226,6 +223,17 @@ impl Engine {
     pub fn wake_those(&mut self, meant: &dyn Fn(&Detection) -> bool) {
         self.matcher.wake_those(meant);
         self.take_woken();
+    }
+
+    /// The kind of every rule; only those are planned whose text does not show it.
+    pub fn kinds(&mut self) -> BTreeMap<String, Kind> {
+        self.wake_those(&|rule| rule.window.is_some() && !gate::reads_one_table(&rule.sql));
+        let mut kinds: BTreeMap<_, _> =
+            self.rules.iter().map(|rule| (rule.detection.id.clone(), rule.planned.kind)).collect();
+        self.matcher.each_asleep(&mut |rule, _| {
+            kinds.insert(rule.id.clone(), rule.kind());
+        });
+        kinds
     }
 
     /// How many rules there are, planned or not.

@@ -10,7 +10,8 @@ use std::ops::ControlFlow;
 use arrow::array::{Array, AsArray, StringViewArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, ObjectName, Query, Select, TableFactor, Value, ValueWithSpan, Visit, Visitor,
+    BinaryOperator, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    ValueWithSpan, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -50,6 +51,51 @@ pub fn gates(sql: &str) -> Option<Vec<Gate>> {
     (all && !search.gates.is_empty()).then_some(search.gates)
 }
 
+/// Whether a statement reads one table, once, and puts nothing else beside its rows.
+pub fn reads_one_table(sql: &str) -> bool {
+    condition(sql).is_some()
+}
+
+/// The table that a statement over one table reads, what it calls it and its `WHERE`; `None` where it reads
+/// several or one several times.
+pub fn condition(sql: &str) -> Option<(Table, String, Option<Expr>)> {
+    let mut statements = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).ok()?.parse_statements().ok()?;
+    let mut found = Reads::default();
+    let _ = statements.visit(&mut found);
+    let statement = statements.pop().filter(|_| found.relations == 1 && found.selects == 1)?;
+    let Statement::Query(query) = statement else { return None };
+    let SetExpr::Select(select) = *query.body else { return None };
+    let Ok([TableWithJoins { relation: TableFactor::Table { name, alias, .. }, joins }]) =
+        <[TableWithJoins; 1]>::try_from(select.from)
+    else {
+        return None;
+    };
+    let table = table_of(&name).filter(|_| joins.is_empty())?;
+    let called = alias.map_or(table.name().into(), |alias| alias.name.value);
+    Some((table, called, select.selection))
+}
+
+/// How many tables and `SELECT`s there are.
+#[derive(Default)]
+struct Reads {
+    relations: usize,
+    selects: usize,
+}
+
+impl Visitor for Reads {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, _: &ObjectName) -> ControlFlow<()> {
+        self.relations += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, _: &Select) -> ControlFlow<()> {
+        self.selects += 1;
+        ControlFlow::Continue(())
+    }
+}
+
 #[derive(Default)]
 struct Search {
     gates: Vec<Gate>,
@@ -77,7 +123,7 @@ impl Visitor for Search {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         let factors = || {
-            let joined = |from: &'_ datafusion::sql::sqlparser::ast::TableWithJoins| {
+            let joined = |from: &TableWithJoins| {
                 std::iter::once(from.relation.clone())
                     .chain(from.joins.iter().map(|join| join.relation.clone()))
                     .collect::<Vec<_>>()

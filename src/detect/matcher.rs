@@ -138,6 +138,11 @@ impl Matcher {
         self.dormant.asleep()
     }
 
+    /// Shows the rules that were not planned yet, with the session that would plan them.
+    pub fn each_asleep(&self, look: &mut dyn FnMut(&Detection, &SessionState)) {
+        self.dormant.each(look);
+    }
+
     /// Plans the rules that were not planned yet and are meant.
     pub fn wake_those(&self, meant: &dyn Fn(&Detection) -> bool) {
         self.dormant.wake_those(meant, &self.filters);
