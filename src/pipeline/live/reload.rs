@@ -43,6 +43,11 @@ impl RuleSet {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).folders()
     }
 
+    /// Folders of address databases; what lies below them is of no interest.
+    pub fn geoip_folders(&self) -> std::collections::BTreeSet<std::path::PathBuf> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).geoip_folders()
+    }
+
     /// Reads everything again. `None` where nothing changed; problems leave what is in force as it is.
     pub fn reload(&self) -> Result<Option<(Engine, Vec<String>)>, Vec<Diagnostic>> {
         let catalog = read(&self.sources, &self.adjust)?;
@@ -70,6 +75,12 @@ fn changes(before: &Catalog, after: &Catalog) -> Vec<String> {
     };
     let mut changes = differences("rule", &rules(before), &rules(after));
     changes.extend(differences("list", &before.lists, &after.lists));
+    if before.geoip != after.geoip {
+        changes.extend(after.geoip.described().map(|database| format!("address database {database}")));
+        if after.geoip.paths().next().is_none() {
+            changes.push("no address database any more".into());
+        }
+    }
     changes
 }
 
