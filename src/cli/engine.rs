@@ -2,12 +2,14 @@
 //! work. Here wrong rules become one readable error.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::bail;
 
 use super::{Context, terminal};
 use crate::alert::{Alert, Severity};
 use crate::archive::info::Ledger;
+use crate::config::Config;
 use crate::detect::{Engine, EngineConfig};
 use crate::pipeline::replay::{self, Options, Outcome};
 use crate::pipeline::{self, Progress};
@@ -16,7 +18,16 @@ use crate::source::files::Inputs;
 
 /// The catalogue with all its problems.
 pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
-    Ok(Catalog::load(&sources(context)?))
+    let (mut catalog, problems) = Catalog::load(&sources(context)?);
+    if let Some(problem) = catalog.open_geoip(&context.global.geoip).first() {
+        bail!("--geoip {}: {}", problem.path.display(), problem.message);
+    }
+    Ok((catalog, problems))
+}
+
+/// The databases of addresses a command uses: those of its flags, else those of its configuration.
+pub(super) fn geoip<'a>(context: &'a Context, config: &'a Config) -> &'a [PathBuf] {
+    if context.global.geoip.is_empty() { &config.geoip } else { &context.global.geoip }
 }
 
 /// Where rules and lists are, as the flags say; a folder that is not there is an error.
@@ -100,9 +111,14 @@ fn compile_with(catalog: &Catalog, config: &EngineConfig) -> anyhow::Result<Engi
     }
 }
 
-/// Plans every rule, drafts too: their kinds, or everything that is wrong with them.
+/// All rules of a catalogue, drafts too, or everything that is wrong with them.
+pub(super) fn planned(catalog: &Catalog) -> Result<Engine, Vec<Diagnostic>> {
+    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })
+}
+
+/// The kind of each rule, or everything that is wrong with them.
 pub(super) fn plan(catalog: &Catalog) -> Result<BTreeMap<String, Kind>, Vec<Diagnostic>> {
-    let engine = Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })?;
+    let engine = planned(catalog)?;
     Ok(engine.rules().map(|(rule, kind)| (rule.id.clone(), kind)).collect())
 }
 

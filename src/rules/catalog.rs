@@ -24,7 +24,7 @@ pub struct Catalog {
     /// The folder the detections came from; `None` for the compiled pack.
     pub origin: Option<PathBuf>,
     /// The folders the lists came from; none for the compiled ones.
-    lists_origins: Vec<PathBuf>,
+    pub lists_origins: Vec<PathBuf>,
     /// What is known of addresses.
     pub geoip: Arc<Geoip>,
 }

@@ -21,7 +21,9 @@ impl RuleSet {
     /// Reads rules and lists; every problem of every one is reported.
     pub fn load(sources: Sources, adjust: Adjust, config: EngineConfig) -> Result<Self, Vec<Diagnostic>> {
         let catalog = read(&sources, &adjust)?;
-        Engine::compile(&catalog, &config)?;
+        let engine = Engine::compile(&catalog, &config)?;
+        catalog.geoip.described().for_each(|database| tracing::info!("address database {database}"));
+        tell_mute(&engine);
         Ok(Self { sources, adjust, config, current: Mutex::new(catalog) })
     }
 
@@ -58,7 +60,15 @@ impl RuleSet {
         }
         let engine = Engine::compile(&catalog, &self.config)?;
         *current = catalog;
+        tell_mute(&engine);
         Ok(Some((engine, changes)))
+    }
+}
+
+/// Rules that are in force and cannot fire: nobody would see it otherwise.
+fn tell_mute(engine: &Engine) {
+    for (rule, reason) in engine.mute() {
+        tracing::warn!("{rule} cannot fire: {reason}");
     }
 }
 
