@@ -15,7 +15,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{EmptyRelation, Expr, JoinType, LogicalPlan, lit};
 
 use super::Engine;
-use super::functions::{LISTED, Lookups, constant_text, fact_of, list_arguments};
+use super::functions::{LISTED, Lookups, constant_text, fact_of, is_strict, list_arguments};
 use crate::event::cluster_name;
 use crate::rules::List;
 
@@ -28,6 +28,8 @@ pub struct Lacking {
     pub by_cluster: Vec<Arc<List>>,
 }
 
+/// In every reason that a database would take away.
+const DATABASE: &str = "() needs ";
 /// Clusters named in one note.
 const CLUSTERS_NAMED: usize = 5;
 
@@ -35,7 +37,12 @@ impl Engine {
     /// Rules that cannot fire with the databases and lists there are, and what each lacks.
     pub fn mute(&self) -> impl Iterator<Item = (&str, String)> {
         let mute = self.rules.iter().filter(|rule| !rule.planned.lacking.reasons.is_empty());
-        mute.map(|rule| (rule.detection.id.as_str(), rule.planned.lacking.reasons.join("; ")))
+        mute.map(|rule| {
+            let reasons = &rule.planned.lacking.reasons;
+            let database = reasons.iter().any(|reason| reason.contains(DATABASE));
+            let advice = if database { " (name it in [enrich] geoip, or with --geoip)" } else { "" };
+            (rule.detection.id.as_str(), reasons.join(", ") + advice)
+        })
     }
 
     /// What a reader of the alerts should know of those rules, and of clusters that lists say nothing of.
@@ -78,8 +85,22 @@ pub fn of(plan: &LogicalPlan, state: &SessionState, lookups: &Lookups) -> Result
         }
     })?;
     if !lacking.reasons.is_empty() {
-        let answer = |call: &ScalarFunction| in_vain(call, lookups).map(|(_, answer)| answer);
-        if !is_silent(plan, state, &answer)? {
+        let silenced_by = |wanted: &[String]| {
+            let answer = |call: &ScalarFunction| {
+                in_vain(call, lookups).filter(|(reason, _)| wanted.contains(reason)).map(|(_, answer)| answer)
+            };
+            is_silent(plan, state, &answer)
+        };
+        // Of several things that are missing some may not matter.
+        let mut alone = Vec::new();
+        for reason in &lacking.reasons {
+            if silenced_by(std::slice::from_ref(reason))? {
+                alone.push(reason.clone());
+            }
+        }
+        if !alone.is_empty() {
+            lacking.reasons = alone;
+        } else if !silenced_by(&lacking.reasons)? {
             lacking.reasons.clear();
         }
     }
@@ -104,9 +125,8 @@ fn in_vain(call: &ScalarFunction, lookups: &Lookups) -> Option<(String, ScalarVa
         if lookups.geoip.has(fact) {
             return None;
         }
-        let reason = format!("{name}() needs {}: name one in [enrich] geoip or with --geoip", fact.database());
-        let types = vec![arrow::datatypes::DataType::Utf8View; call.args.len()];
-        return Some((reason, ScalarValue::try_from(call.func.return_type(&types).ok()?).ok()?));
+        let reason = format!("{name}{DATABASE}{}", fact.database());
+        return Some((reason, ScalarValue::try_from(call.func.return_type(&[]).ok()?).ok()?));
     }
     list_arguments(name)?;
     let list = lookups.lists.get(call.args.first().and_then(constant_text)?)?;
@@ -156,7 +176,11 @@ fn is_silent(
         let done = node.map_expressions(|expr| {
             let name = names.save(&expr);
             let done = expr.transform_up(|expr| {
-                let known = if let Expr::ScalarFunction(call) = &expr { answer(call) } else { None };
+                let known = if let Expr::ScalarFunction(call) = &expr {
+                    answer(call).or_else(|| of_null(call))
+                } else {
+                    None
+                };
                 Ok(known.map_or(Transformed::no(expr), |value| Transformed::yes(lit(value))))
             })?;
             Ok(done.update_data(|expr| name.restore(expr)))
@@ -187,6 +211,13 @@ fn is_silent(
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(!reads)
+}
+
+/// What a function of ours gives for NULL, which the planner does not know.
+fn of_null(call: &ScalarFunction) -> Option<ScalarValue> {
+    let null = |arg: &Expr| matches!(arg, Expr::Literal(value, _) if value.is_null());
+    (is_strict(call.func.name()) && call.args.iter().any(null)).then_some(())?;
+    ScalarValue::try_from(call.func.return_type(&[]).ok()?).ok()
 }
 
 fn is_never(conjunct: &Expr) -> bool {

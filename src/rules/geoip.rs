@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 use maxminddb::{PathElement, Reader};
+use serde::de::{Deserializer, Visitor};
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -164,8 +165,8 @@ impl Geoip {
                 let location: Option<Location> = db.read(reader, address, &["location"])?;
                 let place = |location: Location| {
                     let (latitude, longitude) = (location.latitude?, location.longitude?);
-                    let radius = location.accuracy_radius.map_or(0.0, f64::from);
-                    Some(Place { latitude, longitude, radius })
+                    let radius = location.accuracy_radius.map_or(0.0, |radius| radius.0);
+                    Some(Place { latitude: latitude.0, longitude: longitude.0, radius })
                 };
                 Ok(location.and_then(place))
             }
@@ -217,9 +218,9 @@ fn cell<'a>(list: &'a List, address: IpAddr, column: &str) -> Option<&'a str> {
 
 #[derive(Deserialize)]
 struct Location {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    accuracy_radius: Option<u16>,
+    latitude: Option<Number>,
+    longitude: Option<Number>,
+    accuracy_radius: Option<Number>,
 }
 
 #[derive(Deserialize)]
@@ -227,6 +228,39 @@ struct System<'a> {
     autonomous_system_number: Option<u32>,
     #[serde(borrow)]
     autonomous_system_organization: Option<&'a str>,
+}
+
+/// A number of whatever type: makers of databases differ in it.
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(number))
+            }
+
+            fn visit_f32<E>(self, number: f32) -> Result<Number, E> {
+                Ok(Number(number.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(number as f64))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(number as f64))
+            }
+        }
+        from.deserialize_any(Any)
+    }
 }
 
 /// Columns of a list of networks: what they tell and whether they hold numbers, within which bounds.

@@ -95,6 +95,12 @@ pub fn fact_of(name: &str) -> Option<Fact> {
     geoip::FUNCTIONS.iter().find(|function| function.doc.name == name).map(|function| function.fact)
 }
 
+/// Whether it is a function of ours that gives NULL where any argument is.
+pub fn is_strict(name: &str) -> bool {
+    let of_bodies = families().any(|definition| definition.doc.name == name && name != "exec_command");
+    of_bodies || fact_of(name).is_some()
+}
+
 /// The text of an expression that is one.
 pub fn constant_text(expression: &Expr) -> Option<&str> {
     let Expr::Literal(scalar, _) = expression else { return None };
