@@ -23,7 +23,10 @@ fn cities() -> Vec<u8> {
 
 fn systems() -> Vec<u8> {
     let example = "Example Internet Exchange, a name of more than twenty-eight letters";
-    mmdb::write("GeoLite2-ASN", &[("5.57.16.0/20", system(1200, example)), ("20.50.0.0/16", system(8075, "MS"))])
+    mmdb::write(
+        "GeoLite2-ASN",
+        &[("5.57.16.0/20", system(1200, example)), ("20.50.0.0/16", system(8075, "MS"))],
+    )
 }
 
 /// Somebody lists namespaces, at this minute of an hour.
@@ -79,16 +82,19 @@ fn sql_asks_where_an_address_is_and_whose() {
             r#"{"client_ip":"2a02:898::7","country":"NL","asn":null,"owner":null,"km":9745}"#,
             r#"{"client_ip":"5.57.16.9","country":"NL","asn":1200,"owner":"Example Internet Exchange, a name of more than twenty-eight letters","km":9745}"#,
             r#"{"client_ip":"9.9.9.9","country":null,"asn":null,"owner":null,"km":null}"#,
-            r#"{"client_ip":"91.198.120.5","country":"BE","asn":null,"owner":null,"km":9649}"#,
+            r#"{"client_ip":"91.198.120.5","country":"BE","asn":null,"owner":null,"km":9631}"#,
         ]
     );
     let nothing: Vec<String> = rows(place.run_args(&with[..4]));
     assert!(nothing.iter().all(|row| row.contains(r#""country":null,"asn":null,"owner":null,"km":null"#)));
 
     // One's own networks, asked first.
-    place.put("own.csv", "value,reason,country,asn,owner\n5.57.16.8/29,VPN of the head office,BR,64500,Contoso\n");
+    place.put(
+        "own.csv",
+        "value,reason,country,asn,owner\n5.57.16.8/29,VPN of the head office,BR,64500,Contoso\n",
+    );
     let sql = "SELECT country('5.57.16.9') AS a, country('5.57.17.9') AS b, as_owner('5.57.16.9') AS c";
-    let run = place.run_args(["hunt", "-e", sql, "--geoip", "own.csv", "--geoip", "city.mmdb"]);
+    let run = place.run_args(["hunt", "-e", sql, "in.json", "--geoip", "own.csv", "--geoip", "city.mmdb"]);
     assert_eq!(rows(run), [r#"{"a":"BR","b":"NL","c":"Contoso"}"#]);
     // At the shell, too.
     let mut shell = place.command(["shell", "in.json", "--geoip", "city.mmdb"]);
@@ -128,13 +134,14 @@ fn impossible_travel_fires_with_a_database_and_says_so_without() {
     let run = place.run("replay in.json --config aksentry.toml --send").code(0);
     assert!(!run.err.contains("cannot fire"), "{}", run.err);
     place.run("replay in.json --config aksentry.toml --send --geoip asn.mmdb").code(0).says(&silent);
-    let run = place.run("check --config aksentry.toml").code(0).says("city.mmdb: GeoLite2-City of 2026-01-01");
+    let run =
+        place.run("check --config aksentry.toml").code(0).says("city.mmdb: GeoLite2-City of 2026-01-01");
     assert!(!run.err.contains("cannot fire"), "{}", run.err);
     place.run("check").code(0).says(&format!("impossible-travel {lacks}"));
 }
 
 /// A configuration without databases.
-const TOML: &str = "[source.files]\npaths = [\"in.json\"]\n[state]\ndir = \"state\"\n[[sink]]\ntype = \"file\"\npath = \"-\"\n";
+const TOML: &str = "[source.files]\npaths = [\"in.json\"]\n[state]\ndir = \"state\"\n[[sink]]\ntype = \"file\"\npath = \"alerts.ndjson\"\n";
 
 #[test]
 fn what_is_no_database_is_refused_with_its_path() {
@@ -150,7 +157,10 @@ fn what_is_no_database_is_refused_with_its_path() {
         ("cut.mmdb", "--geoip cut.mmdb: not a usable MaxMind database: "),
         ("empty.mmdb", "--geoip empty.mmdb: not a usable MaxMind database: "),
         ("text.mmdb", "--geoip text.mmdb: not a usable MaxMind database: "),
-        ("anonymous.mmdb", "--geoip anonymous.mmdb: a database of type \"GeoIP2-Anonymous-IP\" holds neither"),
+        (
+            "anonymous.mmdb",
+            "--geoip anonymous.mmdb: a database of type \"GeoIP2-Anonymous-IP\" holds neither",
+        ),
         ("own.csv", "--geoip own.csv: \"home\" is no network; write one such as 20.50.0.0/16"),
     ] {
         for command in ["replay in.json", "hunt -e SELECT--1 in.json", "check", "test"] {
@@ -170,8 +180,14 @@ fn what_is_no_database_is_refused_with_its_path() {
     for (geoip, says) in [
         ("[\"city.mmdb\", \"bent.mmdb\"]", "bent.mmdb:1:1: not a usable MaxMind database: "),
         ("[\"cut.mmdb\", \"gone.mmdb\"]", "gone.mmdb:1:1: cannot read the address database: "),
-        ("[\"city.mmdb\", \"city.mmdb\"]", "aksentry.toml:9:23: \"city.mmdb\" stands twice in geoip; remove one"),
-        ("7", "aksentry.toml:9:9: geoip must be the path of a MaxMind database, or a list of them, such as geoip = "),
+        (
+            "[\"city.mmdb\", \"city.mmdb\"]",
+            "aksentry.toml:9:23: \"city.mmdb\" stands twice in geoip; remove one",
+        ),
+        (
+            "7",
+            "aksentry.toml:9:9: geoip must be the path of a MaxMind database, or a list of them, such as geoip = ",
+        ),
         ("\"\"", "aksentry.toml:9:9: geoip must be the path of a MaxMind database"),
     ] {
         let found = run(geoip).code(1);

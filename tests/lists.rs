@@ -75,7 +75,10 @@ fn an_entry_ends_for_the_events_behind_it() {
     assert_eq!(told, ["alice from 20.2.2.3, owned by team a", "gitops from 20.2.2.3, owned by team a"]);
     // Where rows have no time any more there is nothing to compare with.
     let grouped = "SELECT username, count(*) AS n FROM audit GROUP BY username HAVING NOT listed('readers', username) ORDER BY username";
-    place.run_args(["hunt", "-e", grouped, "in.json"]).code(2).says("list \"readers\" has entries that expire");
+    place
+        .run_args(["hunt", "-e", grouped, "in.json"])
+        .code(2)
+        .says("list \"readers\" has entries that expire");
     let timed = grouped.replace("('readers', username)", "('readers', username, max(time))");
     let run = place.run_args(["hunt", "-e", &timed, "in.json"]).code(0);
     assert_eq!(run.out, "{\"username\":\"alice\",\"n\":2}\n{\"username\":\"gitops\",\"n\":1}\n");
@@ -90,7 +93,10 @@ fn an_entry_ends_for_the_events_behind_it() {
 fn lists_and_columns_that_do_not_exist_are_told_with_their_place() {
     let place = place("");
     for (call, says) in [
-        ("list_value('clusters', cluster, 'taem')", "1:40: list \"clusters\" has no column \"taem\"; did you mean \"team\"?"),
+        (
+            "list_value('clusters', cluster, 'taem')",
+            "1:40: list \"clusters\" has no column \"taem\"; did you mean \"team\"?",
+        ),
         ("list_value('cluster', cluster, 'team')", "1:19: no list \"cluster\"; did you mean \"clusters\"?"),
         ("list_value('clusters', cluster, username)", "takes the column's name as a literal"),
         ("list_value('clusters', cluster)", "list_value takes 3 argument(s), not 2"),

@@ -167,8 +167,9 @@ impl Service {
         let (of, sources) = (config.clone(), engine::sources(context)?);
         let geoip = engine::geoip(context, config).to_vec();
         // Planning rules waits for a runtime of its own, which a thread of this one must not.
-        let rules =
-            tokio::task::spawn_blocking(move || rules(&of, sources, geoip)).await.context("planning rules")??;
+        let rules = tokio::task::spawn_blocking(move || rules(&of, sources, geoip))
+            .await
+            .context("planning rules")??;
         let metrics = Arc::new(Metrics::new());
         let health = Arc::new(Health::default());
         std::fs::create_dir_all(&config.state).with_context(|| {

@@ -85,8 +85,7 @@ impl Expiry {
 /// The columns `time` that a node's rows have.
 fn times(input: &LogicalPlan) -> Vec<Column> {
     let fields = input.schema().iter();
-    let times = fields.filter(|(_, field)| {
-        field.name() == "time" && matches!(field.data_type(), DataType::Timestamp(..))
-    });
+    let times = fields
+        .filter(|(_, field)| field.name() == "time" && matches!(field.data_type(), DataType::Timestamp(..)));
     times.map(|(relation, field)| Column::new(relation.cloned(), field.name())).collect()
 }

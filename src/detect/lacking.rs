@@ -191,9 +191,7 @@ fn is_silent(
     let pruned = folded.transform_up_with_subqueries(|node| {
         let never = match &node {
             LogicalPlan::Filter(filter) => split_conjunction(&filter.predicate).into_iter().any(is_never),
-            LogicalPlan::TableScan(scan) => {
-                scan.filters.iter().flat_map(split_conjunction).any(is_never)
-            }
+            LogicalPlan::TableScan(scan) => scan.filters.iter().flat_map(split_conjunction).any(is_never),
             LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
                 join.filter.iter().flat_map(split_conjunction).any(is_never)
             }

@@ -63,8 +63,7 @@ impl Planner {
     /// A planner for the catalog's lists; `window_end` is what the function of that name reads.
     pub fn new(catalog: &Catalog, window_end: WindowEnd) -> Result<Self, String> {
         let make = || -> Result<Self, DataFusionError> {
-            let lookups =
-                Lookups { lists: Arc::new(catalog.lists.clone()), geoip: catalog.geoip.clone() };
+            let lookups = Lookups { lists: Arc::new(catalog.lists.clone()), geoip: catalog.geoip.clone() };
             let context = session::new(&lookups, window_end, RULE_MEMORY)?;
             let log = ScanLog::default();
             for table in Table::ALL {
@@ -87,13 +86,14 @@ impl Planner {
     pub fn plan(&self, rule: &Detection) -> Result<Planned, Vec<Diagnostic>> {
         let at = |problem: Problem| Diagnostic::error(&rule.path, problem.at, problem.message);
         let state = &self.state;
-        let linted = lint::lint(&rule.sql, Purpose::Rule, state, &self.lookups.lists).map_err(|mut problem| {
-            // Not every statement knows where it stands.
-            if problem.at == (1, 1) {
-                problem.at = rule.position("sql");
-            }
-            vec![at(problem)]
-        })?;
+        let linted =
+            lint::lint(&rule.sql, Purpose::Rule, state, &self.lookups.lists).map_err(|mut problem| {
+                // Not every statement knows where it stands.
+                if problem.at == (1, 1) {
+                    problem.at = rule.position("sql");
+                }
+                vec![at(problem)]
+            })?;
         let select = linted.select;
         let mut problems = linted.problems;
         if linted.uses_window_end && rule.window.is_none() {

@@ -66,7 +66,8 @@ fn own_lists_lie_over_those_the_detections_come_with() -> io::Result<()> {
     let names = |sources: &Sources| {
         let (catalog, problems) = Catalog::load_beside(folder.path(), sources);
         assert_eq!(problems, []);
-        let reason = catalog.lists["both"].entries().iter().map(|entry| entry.reason.clone()).collect::<String>();
+        let reason =
+            catalog.lists["both"].entries().iter().map(|entry| entry.reason.clone()).collect::<String>();
         (reason, catalog.lists.into_keys().collect::<Vec<_>>().join(" "))
     };
     let told = |reason: &str, names: &str| (reason.to_owned(), names.to_owned());

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 use maxminddb::{PathElement, Reader};
-use serde::de::{Deserializer, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::list::{Column, List};
 use super::Diagnostic;
+use super::list::{Column, List};
 use crate::event::address;
 
 /// What a database can say of an address.
@@ -278,7 +278,8 @@ impl Database {
             wrong(format!("cannot read the address database: {error}; check the path and who may read it"))
         })?;
         if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
-            let text = String::from_utf8(bytes).map_err(|_| wrong("not UTF-8; save the file as UTF-8".into()))?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| wrong("not UTF-8; save the file as UTF-8".into()))?;
             return Self::networks(path, &text);
         }
         let digest = xxh3_64(&bytes);
@@ -310,7 +311,9 @@ impl Database {
                 problems.push(Diagnostic::error(path, (entry.line, 1), message));
             }
             for (name, _, bounds, column) in &columns {
-                let (Some((least, most)), Some(text)) = (bounds, Column::of(*column, entry)) else { continue };
+                let (Some((least, most)), Some(text)) = (bounds, Column::of(*column, entry)) else {
+                    continue;
+                };
                 if !text.parse::<f64>().is_ok_and(|number| (*least..=*most).contains(&number)) {
                     let message = format!("{name}: \"{text}\" is no number from {least} to {most}");
                     problems.push(Diagnostic::error(path, (entry.line, 1), message));

@@ -103,8 +103,7 @@ impl List {
                 Err(message) => error(message),
                 Ok(entry) => match lines.get(&entry.value) {
                     Some(earlier) => {
-                        let message =
-                            format!("\"{}\" is already in line {earlier}; remove one", entry.value);
+                        let message = format!("\"{}\" is already in line {earlier}; remove one", entry.value);
                         problems.push(Diagnostic::warning(path, (line, 1), message));
                     }
                     None => {
@@ -229,9 +228,8 @@ impl Header {
         for (at, name) in names.iter().enumerate() {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             if name.is_empty() || !name.chars().all(plain) {
-                problems.push(format!(
-                    "\"{name}\" is no name of a column; use lower-case letters, digits and _"
-                ));
+                problems
+                    .push(format!("\"{name}\" is no name of a column; use lower-case letters, digits and _"));
             } else if FIRST.contains(&name.as_str()) || names.iter().take(at).any(|other| other == name) {
                 problems.push(format!("column \"{name}\" is there twice; rename one"));
             }

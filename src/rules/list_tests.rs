@@ -131,7 +131,9 @@ fn an_entry_counts_until_it_expires() {
     assert_eq!(reason("alice", at("2026-02-28T23:59:59Z")), Some("leaves"));
     // An entry that is over leaves the word to the next that fits.
     assert_eq!(reason("alice", at("2026-03-01")), Some("all of them"));
-    assert!(list.contains("bob", at("2026-03-01T09:59:59Z")) && !list.contains("bob", at("2026-03-01T10:00:00Z")));
+    assert!(
+        list.contains("bob", at("2026-03-01T09:59:59Z")) && !list.contains("bob", at("2026-03-01T10:00:00Z"))
+    );
     assert!(list.expires() && list.contains("bob", None));
     assert!(!parse("value,reason,expires\na,b,\n").0.expires());
 }

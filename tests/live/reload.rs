@@ -142,18 +142,18 @@ async fn a_signal_reads_what_nobody_watches() {
     assert_eq!(code, 0, "{log}");
 }
 
-/// Fires for every secret while a certain address is abroad.
+/// Fires for requests from abroad.
 const ABROAD: &str = r#"-- /// detection
--- title = "A secret was read from abroad"
+-- title = "A request from abroad"
 -- severity = "high"
 -- status = "stable"
 -- key = ["username"]
--- summary = "{username} read secret {name} from {country}"
--- description = "Reads of secrets from abroad."
+-- summary = "{username} came from {country}"
+-- description = "Requests from abroad."
 -- ///
-SELECT time, cluster, username, name, country('8.8.8.8') AS country
+SELECT time, cluster, username, country(client_ip) AS country
 FROM audit
-WHERE resource = 'secrets' AND country('8.8.8.8') <> 'NL'
+WHERE resource = 'namespaces' AND country(client_ip) <> 'NL'
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +164,10 @@ async fn a_database_is_taken_anew_whole_or_not_at_all() {
     place.put("detections/initial-access/abroad.sql", ABROAD);
     let rig = Rig::start(place).await;
     rig.logged("city.mmdb: GeoLite2-City of 2026-01-01");
+    let list = |user: &str, minute| {
+        rig.scene.publish(&[Bytes::from(crate::geoip::request(user, "8.8.8.8", minute))]);
+    };
+    list("alice", 1);
     rig.read("alice", "db");
     rig.alerted("secret-get", "alice");
 
@@ -174,7 +178,7 @@ async fn a_database_is_taken_anew_whole_or_not_at_all() {
     };
     put(&at("BR"));
     rig.logged("reloaded: address database ");
-    rig.read("bob", "db");
+    list("bob", 2);
     rig.alerted("abroad", "bob");
     assert!(!rig.seen().contains(&("abroad".into(), "alice".into())));
 
@@ -182,7 +186,7 @@ async fn a_database_is_taken_anew_whole_or_not_at_all() {
     put(&whole[..whole.len() - 40]);
     rig.logged("city.mmdb:1:1: not a usable MaxMind database");
     rig.logged("rules and lists were not reloaded; the last good ones stay");
-    rig.read("carol", "db");
+    list("carol", 3);
     rig.alerted("abroad", "carol");
 
     // A file that is named must be there.

@@ -90,7 +90,8 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             let here = lookup(args, 0, |address| geoip.place(address))?;
             let there = lookup(args, 1, |address| geoip.place(address))?;
             let apart = |row: usize| {
-                let (a, b) = (here.get(args.text(0, row)?)?.as_ref()?, there.get(args.text(1, row)?)?.as_ref()?);
+                let (a, b) =
+                    (here.get(args.text(0, row)?)?.as_ref()?, there.get(args.text(1, row)?)?.as_ref()?);
                 Some(apart(a, b))
             };
             Ok(Arc::new((0..args.rows()).map(apart).collect::<Int64Array>()))
