@@ -274,7 +274,7 @@ fn mistakes_are_found_when_planning_and_said_plainly() {
 
 #[test]
 fn the_catalogue_is_complete() {
-    let functions = all(lists(), Arc::default());
+    let functions = all(&Lookups { lists: lists(), ..Lookups::default() }, Arc::default());
     assert_eq!(functions.len(), catalogue().len());
     for function in &functions {
         let doc = catalogue().iter().find(|doc| doc.name == function.name());
