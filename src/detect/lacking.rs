@@ -34,6 +34,12 @@ const DATABASE: &str = "() needs ";
 const CLUSTERS_NAMED: usize = 5;
 
 impl Engine {
+    /// Plans the rules that ask databases or lists for values: only then is it known what they lack.
+    pub fn wake_lookups(&mut self) {
+        let calls = ["country(", "asn(", "as_owner(", "distance_km(", "list_value("];
+        self.wake_those(&|rule| calls.iter().any(|call| rule.sql.contains(call)));
+    }
+
     /// Rules that cannot fire with the databases and lists there are, and what each lacks.
     pub fn mute(&self) -> impl Iterator<Item = (&str, String)> {
         let mute = self.rules.iter().filter(|rule| !rule.planned.lacking.reasons.is_empty());
