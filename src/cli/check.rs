@@ -27,17 +27,26 @@ pub(super) struct Check {
 
 impl Check {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let (catalog, mut problems) = engine::load(context)?;
-        if let Err(found) = engine::plan(&catalog) {
-            problems.extend(found);
+        let (mut catalog, mut problems) = engine::load(context)?;
+        let config = self.config.as_deref().map(config::load);
+        if let Some(Ok(config)) = &config {
+            problems.extend(catalog.open_geoip(engine::geoip(context, config)));
         }
+        problems.extend(catalog.geoip.verify());
+        let mute = match engine::planned(&catalog) {
+            Ok(engine) => engine.mute().map(|(rule, reason)| (rule.to_owned(), reason)).collect(),
+            Err(found) => {
+                problems.extend(found);
+                Vec::new()
+            }
+        };
         for rule in &catalog.detections {
             problems.extend(catalog.cases(rule).1);
         }
         let (queries, found) = engine::queries(context)?;
         problems.extend(found);
         problems.extend(crate::hunt::check(&queries, &catalog));
-        let config = match self.config.as_deref().map(config::load) {
+        let config = match config {
             Some(Ok(config)) => {
                 problems.extend(config.warnings.iter().cloned().chain(config.check_rules(&catalog)));
                 Some(config)
@@ -66,6 +75,12 @@ impl Check {
             terminal::say(&format!(
                 "{file}{rules} detections, {queries} queries and {lists} lists loaded: {errors} errors, {warnings} warnings"
             ));
+        }
+        if !context.terminal.quiet {
+            catalog.geoip.described().for_each(|database| terminal::say(&terminal::safe(&database)));
+            for (rule, reason) in &mute {
+                terminal::say(&format!("{rule} cannot fire: {reason}"));
+            }
         }
         let silent = match config {
             Some(config) if self.online => online(&config, &mut report)?,

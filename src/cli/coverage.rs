@@ -69,6 +69,15 @@ impl Coverage {
         let running = catalog.detections.iter().filter(|rule| rule.status != Status::Draft);
         let rules: Vec<Facts> = running.map(Facts::from).collect();
         let mut lines = pack(&rules);
+        let mut compiled = engine::compile(&catalog, &[], Severity::Informational)?;
+        compiled.wake_lookups();
+        lines.extend(compiled.mute().map(|(rule, reason)| Line {
+            by: "blind",
+            value: rule.to_owned(),
+            name: reason,
+            records: None,
+            rules: vec![rule.to_owned()],
+        }));
         if !self.paths.is_empty() {
             let inputs = Inputs::resolve_anywhere(&self.paths, &Environment::read())?;
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -77,7 +86,6 @@ impl Coverage {
             let outcome = engine::account(&options, &bar);
             bar.clear();
             let mut outcome = outcome?;
-            let mut compiled = engine::compile(&catalog, &[], Severity::Informational)?;
             for lack in &mut outcome.lacks {
                 (lack.blind, lack.weaker) = compiled.without(&lack.columns);
             }

@@ -2,12 +2,14 @@
 //! work. Here wrong rules become one readable error.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::bail;
 
 use super::{Context, terminal};
 use crate::alert::{Alert, Severity};
 use crate::archive::info::Ledger;
+use crate::config::Config;
 use crate::detect::{Engine, EngineConfig};
 use crate::pipeline::replay::{self, Options, Outcome};
 use crate::pipeline::{self, Progress};
@@ -16,7 +18,16 @@ use crate::source::files::Inputs;
 
 /// The catalogue with all its problems.
 pub(super) fn load(context: &Context) -> anyhow::Result<(Catalog, Vec<Diagnostic>)> {
-    Ok(Catalog::load(&sources(context)?))
+    let (mut catalog, problems) = Catalog::load(&sources(context)?);
+    if let Some(problem) = catalog.open_geoip(&context.global.geoip).first() {
+        bail!("--geoip {}: {}", problem.path.display(), problem.message);
+    }
+    Ok((catalog, problems))
+}
+
+/// The databases of addresses a command uses: those of its flags, else those of its configuration.
+pub(super) fn geoip<'a>(context: &'a Context, config: &'a Config) -> &'a [PathBuf] {
+    if context.global.geoip.is_empty() { &config.geoip } else { &context.global.geoip }
 }
 
 /// Where rules and lists are, as the flags say; a folder that is not there is an error.
@@ -52,7 +63,7 @@ pub(super) fn catalog(context: &Context, only: &[String]) -> anyhow::Result<Cata
     };
     problems.retain(concerns);
     if problems.iter().any(|p| p.level == Level::Error) {
-        if let Err(found) = plan(&catalog) {
+        if let Err(found) = planned(&catalog) {
             problems.extend(found.into_iter().filter(concerns));
         }
         problems.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
@@ -100,9 +111,9 @@ fn compile_with(catalog: &Catalog, config: &EngineConfig) -> anyhow::Result<Engi
     }
 }
 
-/// Plans every rule, drafts too: everything that is wrong with them.
-pub(super) fn plan(catalog: &Catalog) -> Result<(), Vec<Diagnostic>> {
-    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() }).map(drop)
+/// All rules of a catalogue, drafts too, or everything that is wrong with them.
+pub(super) fn planned(catalog: &Catalog) -> Result<Engine, Vec<Diagnostic>> {
+    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })
 }
 
 /// The kind of every rule, for commands that show rules.

@@ -68,6 +68,10 @@ struct Global {
     /// Folder of lists [default: ./lists, else the pack in this program]
     #[arg(long, global = true, value_name = "DIR")]
     lists: Option<PathBuf>,
+    /// Database of addresses in MaxMind's format, for country(), asn() and the like; may be given several
+    /// times [default: those of the configuration, where a command has one]
+    #[arg(long, global = true, value_name = "FILE")]
+    geoip: Vec<PathBuf>,
     /// Form of the data on standard output [default: table on a terminal, else ndjson]
     #[arg(long, global = true, value_enum)]
     format: Option<Format>,

@@ -141,7 +141,7 @@ fn check(path: &Path, skeleton: &str, catalog: &Catalog) -> Vec<String> {
         Err(problems) => said(problems),
         Ok(rule) => {
             let alone = Catalog { detections: vec![rule], ..catalog.clone() };
-            engine::plan(&alone).map_or_else(said, |_| Vec::new())
+            engine::planned(&alone).map_or_else(said, |_| Vec::new())
         }
     }
 }

@@ -52,6 +52,7 @@ impl Replay {
                 engine::refuse(&config.check_rules(&catalog))?;
             }
             config.detect.apply(&mut catalog);
+            engine::refuse(&catalog.open_geoip(engine::geoip(context, config)))?;
             if let Some(id) = self.rules.iter().find(|id| catalog.detections.iter().all(|d| d.id != **id)) {
                 bail!(
                     "--rule {id}: {} disables this rule; leave --config out, or enable it",

@@ -96,7 +96,7 @@ pub(super) fn stop_at_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Asks for a reload at SIGHUP and when a file of rules or lists changes. Watching ends with the value.
+/// Asks for a reload at SIGHUP and when a file of rules, lists or addresses changes. Watching ends with the value.
 fn watch(rules: Arc<RuleSet>, reload: mpsc::Sender<()>) -> anyhow::Result<notify::RecommendedWatcher> {
     let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     let (changed, mut changes) = mpsc::channel::<()>(1);
@@ -107,8 +107,11 @@ fn watch(rules: Arc<RuleSet>, reload: mpsc::Sender<()>) -> anyhow::Result<notify
         }
     })
     .context("watching the folders of rules")?;
-    for folder in rules.folders() {
-        if let Err(error) = watcher.watch(&folder, RecursiveMode::Recursive) {
+    let folders = rules.folders().into_iter().map(|folder| (folder, RecursiveMode::Recursive));
+    // A folder of databases may hold anything else; only its own files count.
+    let databases = rules.geoip_folders().into_iter().map(|folder| (folder, RecursiveMode::NonRecursive));
+    for (folder, mode) in folders.chain(databases) {
+        if let Err(error) = watcher.watch(&folder, mode) {
             tracing::warn!(folder = %folder.display(), "changes are not noticed, send SIGHUP instead: {error}");
         }
     }

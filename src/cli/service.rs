@@ -1,5 +1,6 @@
 //! From a configuration to a running service: every part is opened, wired and, at the end, let go.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ fn refuse(problems: &[Diagnostic]) -> anyhow::Error {
 }
 
 /// The rules as configured, compiled once to know that they can be.
-fn rules(config: &Config, sources: Sources) -> anyhow::Result<Arc<RuleSet>> {
+fn rules(config: &Config, sources: Sources, geoip: Vec<PathBuf>) -> anyhow::Result<Arc<RuleSet>> {
     let lateness = config.detect.allowed_lateness;
     let settings = EngineConfig {
         emission: Emission::First,
@@ -72,8 +73,10 @@ fn rules(config: &Config, sources: Sources) -> anyhow::Result<Arc<RuleSet>> {
     };
     let of = config.clone();
     let adjust = Box::new(move |catalog: &mut crate::rules::Catalog| {
-        let problems = of.check_rules(catalog);
+        let mut problems = of.check_rules(catalog);
         of.detect.apply(catalog);
+        problems.extend(catalog.open_geoip(&geoip));
+        problems.extend(catalog.geoip.verify());
         problems
     });
     let rules = RuleSet::load(sources, adjust, settings).map_err(|problems| refuse(&problems))?;
@@ -162,9 +165,11 @@ impl Service {
     ) -> anyhow::Result<Service> {
         let clock = clock();
         let (of, sources) = (config.clone(), engine::sources(context)?);
+        let geoip = engine::geoip(context, config).to_vec();
         // Planning rules waits for a runtime of its own, which a thread of this one must not.
-        let rules =
-            tokio::task::spawn_blocking(move || rules(&of, sources)).await.context("planning rules")??;
+        let rules = tokio::task::spawn_blocking(move || rules(&of, sources, geoip))
+            .await
+            .context("planning rules")??;
         let metrics = Arc::new(Metrics::new());
         let health = Arc::new(Health::default());
         std::fs::create_dir_all(&config.state).with_context(|| {

@@ -36,6 +36,7 @@ pub const KEYS: &[Key] = &[
     key("", "state", "table", "see below", "", "The folder for what must outlive a restart."),
     key("", "outbox", "table", "see below", "", "Alerts on disk until they are delivered."),
     key("", "detect", "table", "see below", "", "How rules run, and changes to single rules."),
+    key("", "enrich", "table", "none", "", "What rules and queries can look addresses up in."),
     key("", "sink", "list of tables", "none", "", "Where alerts go; one `[[sink]]` each."),
     key("", "telemetry", "table", "see below", "", "Metrics, health and logs."),
     key("source", "eventhubs", "table", "one of the two", "", "An Azure Event Hub."),
@@ -210,6 +211,14 @@ pub const KEYS: &[Key] = &[
         "none",
         r#"{ "secret-get" = "low" }"#,
         "Another severity for a rule.",
+    ),
+    key(
+        "enrich",
+        "geoip",
+        "path or list of paths",
+        "none",
+        r#"["GeoLite2-City.mmdb", "GeoLite2-ASN.mmdb"]"#,
+        "Databases of addresses in MaxMind's format: types City or Country (`country`, `distance_km`) and ASN (`asn`, `as_owner`). The first that knows an address speaks; read anew when a file changes.",
     ),
     key("sink", "type", "text", "required", r#""file""#, "`sentinel`, `email`, `webhook` or `file`."),
     key(

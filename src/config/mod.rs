@@ -49,6 +49,8 @@ pub struct Config {
     pub state: PathBuf,
     pub outbox: Outbox,
     pub detect: Detect,
+    /// Databases of addresses, in the order they are asked.
+    pub geoip: Vec<PathBuf>,
     pub sinks: Vec<SinkConfig>,
     pub telemetry: Telemetry,
     /// What is allowed and probably not meant.
@@ -133,6 +135,7 @@ impl Config {
             state,
             outbox: outbox(&root),
             detect: detect::read(&root),
+            geoip: geoip(&root),
             sinks: sinks::read(&root),
             telemetry: telemetry(&root),
             warnings: Vec::new(),
@@ -179,6 +182,19 @@ fn archive(root: &Table) -> Option<Archive> {
 fn outbox(root: &Table) -> Outbox {
     let table = root.table("outbox", &["outbox"], "[outbox]");
     Outbox { max: table.and_then(|table| table.size("max", "1MB", "1024GB")).unwrap_or(1 << 30) }
+}
+
+fn geoip(root: &Table) -> Vec<PathBuf> {
+    let Some(table) = root.table("enrich", &["enrich"], "[enrich]") else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in table.one_or_more("geoip", "the path of a MaxMind database, or a list of them") {
+        if paths.iter().any(|earlier| earlier == Path::new(path.text)) {
+            table.doc.problem(path.place, format!("\"{}\" stands twice in geoip; remove one", path.text));
+        } else {
+            paths.push(path.text.into());
+        }
+    }
+    paths
 }
 
 fn telemetry(root: &Table) -> Telemetry {

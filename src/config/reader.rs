@@ -261,6 +261,19 @@ impl<'a> Table<'a> {
         self.list(key).unwrap_or_default()
     }
 
+    /// A text or a list of them, none empty.
+    pub fn one_or_more(&self, key: &str, expected: &str) -> Vec<Text<'a>> {
+        let Some(value) = self.table.get(key) else { return Vec::new() };
+        let texts = match value.get_ref().as_array() {
+            Some(_) => self.texts(key),
+            None => self.text_of(key, value, expected).into_iter().collect(),
+        };
+        if let Some(empty) = texts.iter().find(|text| text.text.trim().is_empty()) {
+            self.wrong(key, empty.place, expected);
+        }
+        texts
+    }
+
     /// A list of texts that must be there and hold something.
     pub fn required_texts(&self, key: &str, expected: &str) -> Vec<Text<'a>> {
         if !self.has(key) {

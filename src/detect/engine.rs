@@ -340,7 +340,7 @@ impl Engine {
 
     /// What a reader of the alerts should know of rules that could not speak.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.lacking_notes();
         for rule in &self.rules {
             let State::Baseline(baseline) = &rule.state else { continue };
             for (cluster, rows) in &baseline.muted {

@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+use super::functions::list_arguments;
 use crate::event::schema::{Column, Kind, TABLES};
 use crate::rules::{List, Parameter, ParameterKind, closest};
 
@@ -241,7 +242,7 @@ impl Linter<'_> {
             self.report(ident.span.start, format!("{lower} reads a clock; {advice}"));
         } else if lower == "window_end" {
             self.uses_window_end = true;
-        } else if lower == "listed" {
+        } else if list_arguments(&lower).is_some() {
             self.list(ident, args);
         } else if self.state.udf(&lower).is_err() {
             let known: Vec<String> = self.known_functions().collect();
@@ -252,17 +253,46 @@ impl Linter<'_> {
         }
     }
 
-    fn list(&mut self, name: &Ident, args: &FunctionArguments) {
+    /// List and column must be there and named by texts.
+    fn list(&mut self, function: &Ident, args: &FunctionArguments) {
         let FunctionArguments::List(args) = args else { return };
-        let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = args.args.first() else { return };
-        match literal(first) {
-            Some(ValueWithSpan { value: Value::SingleQuotedString(list), span }) => {
-                if !self.lists.contains_key(list) {
-                    let message = format!("no list \"{list}\"{}", suggestion(list, self.lists.keys()));
-                    self.report(span.start, message);
+        let word = |at: usize| match args.args.get(at) {
+            Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) => match literal(expr) {
+                Some(ValueWithSpan { value: Value::SingleQuotedString(text), span }) => {
+                    Some(Some((text, span.start)))
                 }
+                _ => Some(None),
+            },
+            _ => None,
+        };
+        let name = function.value.to_lowercase();
+        let list = match word(0) {
+            Some(Some((list, start))) => match self.lists.get(list) {
+                Some(list) => list,
+                None => {
+                    let message = format!("no list \"{list}\"{}", suggestion(list, self.lists.keys()));
+                    return self.report(start, message);
+                }
+            },
+            Some(None) => {
+                let message = format!("{name}() takes the list's name as a literal");
+                return self.report(function.span.start, message);
             }
-            _ => self.report(name.span.start, "listed() takes the list's name as a literal".into()),
+            None => return,
+        };
+        if name == "list_value" {
+            match word(2) {
+                Some(Some((column, start))) => {
+                    if let Err(message) = list.column(column) {
+                        self.report(start, message);
+                    }
+                }
+                Some(None) => {
+                    let message = format!("{name}() takes the column's name as a literal");
+                    self.report(function.span.start, message);
+                }
+                None => {}
+            }
         }
     }
 

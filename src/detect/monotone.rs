@@ -247,7 +247,8 @@ mod tests {
 
     /// Whether the statement is monotone for alerts by `username`.
     fn judge(sql: &str) -> bool {
-        let context = session::new(Arc::default(), Arc::new(AtomicI64::new(0)), 1 << 20).expect("a session");
+        let context =
+            session::new(&Default::default(), Arc::new(AtomicI64::new(0)), 1 << 20).expect("a session");
         for table in Table::ALL {
             let provider = Arc::new(RuleTable { table, log: ScanLog::default() });
             context.register_table(table.name(), provider).expect("a table");

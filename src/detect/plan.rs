@@ -3,7 +3,6 @@
 //! The planned and optimised query leaves its row filters and projections at the scans
 //! ([`super::table`]); what stands above them is the rule's physical plan, made once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -20,12 +19,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement;
 
 use super::explain;
+use super::functions::Lookups;
+use super::lacking::{self, Lacking};
 use super::lint::{self, Problem, Purpose, suggestion};
 use super::monotone;
 use super::session::{self, WindowEnd};
 use super::table::{PlannedScan, RuleTable, ScanLog};
 use crate::event::Table;
-use crate::rules::{Catalog, Detection, Diagnostic, Kind, List};
+use crate::rules::{Catalog, Detection, Diagnostic, Kind};
 
 /// A detection that can run.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct Planned {
     pub uses_window_end: bool,
     /// Whether more rows in a window can only add to its alerts.
     pub monotone: bool,
+    pub lacking: Lacking,
 }
 
 /// What one evaluation of one rule may hold.
@@ -53,7 +55,7 @@ pub struct Planner {
     /// start-up, and all passes over a rule take ten times as long as these.
     brief: SessionState,
     log: ScanLog,
-    lists: BTreeMap<String, Arc<List>>,
+    lookups: Lookups,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -61,7 +63,8 @@ impl Planner {
     /// A planner for the catalog's lists; `window_end` is what the function of that name reads.
     pub fn new(catalog: &Catalog, window_end: WindowEnd) -> Result<Self, String> {
         let make = || -> Result<Self, DataFusionError> {
-            let context = session::new(Arc::new(catalog.lists.clone()), window_end, RULE_MEMORY)?;
+            let lookups = Lookups { lists: Arc::new(catalog.lists.clone()), geoip: catalog.geoip.clone() };
+            let context = session::new(&lookups, window_end, RULE_MEMORY)?;
             let log = ScanLog::default();
             for table in Table::ALL {
                 context.register_table(table.name(), Arc::new(RuleTable { table, log: log.clone() }))?;
@@ -70,7 +73,7 @@ impl Planner {
                 tokio::runtime::Builder::new_current_thread().build().map_err(DataFusionError::IoError)?;
             let state = context.state();
             let brief = brief_state(&state);
-            Ok(Self { state, brief, log, lists: catalog.lists.clone(), runtime })
+            Ok(Self { state, brief, log, lookups, runtime })
         };
         make().map_err(|e| format!("cannot open a query session: {}", e.strip_backtrace()))
     }
@@ -83,13 +86,14 @@ impl Planner {
     pub fn plan(&self, rule: &Detection) -> Result<Planned, Vec<Diagnostic>> {
         let at = |problem: Problem| Diagnostic::error(&rule.path, problem.at, problem.message);
         let state = &self.state;
-        let linted = lint::lint(&rule.sql, Purpose::Rule, state, &self.lists).map_err(|mut problem| {
-            // Not every statement knows where it stands.
-            if problem.at == (1, 1) {
-                problem.at = rule.position("sql");
-            }
-            vec![at(problem)]
-        })?;
+        let linted =
+            lint::lint(&rule.sql, Purpose::Rule, state, &self.lookups.lists).map_err(|mut problem| {
+                // Not every statement knows where it stands.
+                if problem.at == (1, 1) {
+                    problem.at = rule.position("sql");
+                }
+                vec![at(problem)]
+            })?;
         let select = linted.select;
         let mut problems = linted.problems;
         if linted.uses_window_end && rule.window.is_none() {
@@ -141,7 +145,8 @@ impl Planner {
             && rule.thin.is_none()
             && !uses_window_end
             && monotone::is_monotone(&logical, &rule.key);
-        Ok(Planned { kind, scans, plan, output, uses_window_end, monotone })
+        let lacking = lacking::of(&logical, &self.state, &self.lookups).map_err(explained)?;
+        Ok(Planned { kind, scans, plan, output, uses_window_end, monotone, lacking })
     }
 
     fn take_scans(&self) -> Vec<PlannedScan> {

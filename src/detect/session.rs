@@ -1,6 +1,5 @@
 //! The only place that builds a DataFusion session: dialect, functions, limits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -10,12 +9,9 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::functions;
+use super::expiry::Expiry;
+use super::functions::{self, Lookups};
 use super::slices::OwnRows;
-use crate::rules::List;
-
-/// Lists by name, as `listed()` reads them.
-pub type Lists = Arc<BTreeMap<String, Arc<List>>>;
 
 /// The time `window_end()` gives, microseconds since the epoch.
 pub type WindowEnd = Arc<AtomicI64>;
@@ -25,12 +21,12 @@ pub type WindowEnd = Arc<AtomicI64>;
 ///
 /// What a query may hold while it runs is bounded by `memory` bytes: sorts and aggregates go to disk
 /// beyond it, joins fail.
-pub fn new(lists: Lists, window_end: WindowEnd, memory: usize) -> Result<SessionContext> {
+pub fn new(lookups: &Lookups, window_end: WindowEnd, memory: usize) -> Result<SessionContext> {
     let mut config = SessionConfig::new().with_target_partitions(1);
     // Filters a join makes up while it runs have no place in a plan that is run again and again.
     config.options_mut().set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory, 1.0).build_arc()?;
-    build(config, runtime, lists, window_end)
+    build(config, runtime, lookups, window_end)
 }
 
 /// What one merge of spilled rows keeps for itself at most, so that a small limit leaves room for the rest.
@@ -44,7 +40,7 @@ const ROWS_PER_MEGABYTE: usize = 64;
 /// partitions share `memory` bytes, and whatever sorts or groups gets an equal part of it before it
 /// goes to disk.
 pub fn for_hunts(
-    lists: Lists,
+    lookups: &Lookups,
     window_end: WindowEnd,
     memory: usize,
     threads: usize,
@@ -57,7 +53,7 @@ pub fn for_hunts(
     options.execution.time_zone = Some("+00:00".into());
     let pool = Arc::new(FairSpillPool::new(memory));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
-    let context = build(config, runtime, lists, window_end)?;
+    let context = build(config, runtime, lookups, window_end)?;
     let state = SessionStateBuilder::new_from_existing(context.state())
         .with_physical_optimizer_rule(Arc::new(OwnRows))
         .build();
@@ -67,7 +63,7 @@ pub fn for_hunts(
 fn build(
     config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
-    lists: Lists,
+    lookups: &Lookups,
     window_end: WindowEnd,
 ) -> Result<SessionContext> {
     let mut config = config.with_information_schema(false);
@@ -77,8 +73,9 @@ fn build(
     options.set("datafusion.sql_parser.collect_spans", "true")?;
     let mut context = SessionContext::new_with_config_rt(config, runtime);
     datafusion_functions_json::register_all(&mut context)?;
-    for function in functions::all(lists, window_end) {
+    for function in functions::all(lookups, window_end) {
         context.register_udf(function);
     }
+    context.add_analyzer_rule(Arc::new(Expiry { lists: lookups.lists.clone() }));
     Ok(context)
 }

@@ -5,9 +5,21 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// Reads an address; an IPv4 address written as an IPv6 one (`::ffff:10.0.0.1`) becomes the former.
 pub fn parse(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// The ranges in a text, with blanks, commas or semicolons between them; an address alone is one, too.
+/// What is neither comes as an error.
+pub fn ranges(text: &str) -> impl Iterator<Item = Result<IpNet, &str>> {
+    let parts = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';'));
+    parts.filter(|part| !part.is_empty()).map(|part| {
+        let range = part.parse::<IpNet>().ok();
+        range.or_else(|| parse(part).map(IpNet::from)).ok_or(part)
+    })
 }
 
 /// Whether the address belongs to the public internet.

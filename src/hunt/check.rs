@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 
 use super::error::HuntError;
 use super::plan::{self, Parameters, Planned};
+use crate::detect::functions::Lookups;
 use crate::detect::session;
 use crate::event::Table;
 use crate::rules::{Catalog, Diagnostic, Queries, Query, closest};
@@ -47,7 +48,8 @@ fn check_all(
     problems: &mut Vec<Diagnostic>,
 ) -> Result<(), DataFusionError> {
     let lists = Arc::new(catalog.all_lists());
-    let context = session::new(lists.clone(), Arc::new(AtomicI64::new(0)), 16 << 20)?;
+    let lookups = Lookups { lists: lists.clone(), geoip: catalog.geoip.clone() };
+    let context = session::new(&lookups, Arc::new(AtomicI64::new(0)), 16 << 20)?;
     for table in Table::ALL {
         let empty = MemTable::try_new(table.schema(), vec![Vec::new()])?;
         context.register_table(table.name(), Arc::new(empty))?;

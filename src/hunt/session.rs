@@ -23,6 +23,7 @@ use super::error::HuntError;
 use super::files::Account;
 use super::plan::{self, Parameters};
 use super::tables::Tables;
+use crate::detect::functions::Lookups;
 use crate::detect::session;
 use crate::pipeline::replay::Options;
 use crate::pipeline::stages::Progress;
@@ -68,7 +69,8 @@ impl Session {
         let lists = catalog.all_lists();
         let until = Arc::new(AtomicI64::new(options.range.until.unwrap_or(0)));
         let threads = options.threads;
-        let context = session::for_hunts(Arc::new(lists.clone()), until, limits.memory, threads);
+        let lookups = Lookups { lists: Arc::new(lists.clone()), geoip: catalog.geoip.clone() };
+        let context = session::for_hunts(&lookups, until, limits.memory, threads);
         let context = context.map_err(unopened)?;
         let tables = Tables::register(&context, options, progress, limits.keep).map_err(unopened)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -38,9 +38,11 @@ pub struct CaseRunner {
 }
 
 impl CaseRunner {
-    /// Plans `rule` with the lists of `catalog`.
+    /// Plans `rule` with the lists of `catalog`. Of addresses it knows what lies beside the cases and
+    /// nothing else, so that they give the same alerts everywhere.
     pub fn new(rule: &Detection, catalog: &Catalog) -> Result<Self, Vec<Diagnostic>> {
-        let alone = Catalog { detections: vec![rule.clone()], ..catalog.clone() };
+        let geoip = catalog.case_networks(rule)?.into();
+        let alone = Catalog { detections: vec![rule.clone()], geoip, ..catalog.clone() };
         let config = EngineConfig { replayed: false, drafts: true, ..EngineConfig::default() };
         Ok(Self { engine: Engine::compile(&alone, &config)? })
     }

@@ -90,6 +90,7 @@ pub fn run(
         emit(alert)
     })?;
     outcome.rule_failures = engine.failures().clone();
+    engine.wake_lookups();
     outcome.notes = engine.notes();
     outcome.lacks = lacks::of(&outcome.counts, &outcome.files, options.range.cluster.as_deref());
     for lack in &mut outcome.lacks {

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{Catalog, Detection, Diagnostic};
+use super::{Catalog, Detection, Diagnostic, Geoip};
 
 /// One case: `detections/<tactic>/<id>/<name>.ndjson`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Catalog {
                 Vec::new()
             }
         };
-        for file in &files {
+        for file in files.iter().filter(|file| *file != NETWORKS) {
             let path = tree.shown(&[tactic, id, file]);
             if let Some(name) = file.strip_suffix(".alerts.json") {
                 if !files.contains(&format!("{name}.ndjson")) {
@@ -90,7 +90,21 @@ impl Catalog {
         }
         (cases, problems)
     }
+
+    /// What the cases of a detection know of addresses: its folder's `geoip.csv`, else nothing.
+    pub fn case_networks(&self, detection: &Detection) -> Result<Geoip, Vec<Diagnostic>> {
+        let (tree, parts) = (self.tree(), [detection.tactic.as_str(), detection.id.as_str(), NETWORKS]);
+        let folder = tree.list(&parts[..2]).unwrap_or_default();
+        if !folder.files.iter().any(|file| file == NETWORKS) {
+            return Ok(Geoip::default());
+        }
+        let text = tree.text(&parts).map_err(|problem| vec![problem])?;
+        Geoip::networks(&tree.shown(&parts), &text)
+    }
 }
+
+/// A list of networks beside the cases of a rule.
+const NETWORKS: &str = "geoip.csv";
 
 /// Whether a case of this name expects alerts; `None` if it is no name of a case.
 fn fires(name: &str) -> Option<bool> {

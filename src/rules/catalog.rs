@@ -2,12 +2,12 @@
 //!
 //! Owns where files may lie and what they may be called. One bad file costs only itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tree::Tree;
-use super::{Detection, Diagnostic, List, detection};
+use super::{Detection, Diagnostic, Geoip, List, detection};
 
 /// Where to look. `None` = the folder of that name beside the working directory, else the compiled pack.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,10 @@ pub struct Catalog {
     pub lists: BTreeMap<String, Arc<List>>,
     /// The folder the detections came from; `None` for the compiled pack.
     pub origin: Option<PathBuf>,
-    /// The folder the lists came from; `None` for the compiled ones.
-    pub lists_origin: Option<PathBuf>,
+    /// The folders the lists came from; none for the compiled ones.
+    pub lists_origins: Vec<PathBuf>,
+    /// What is known of addresses.
+    pub geoip: Arc<Geoip>,
 }
 
 /// The folder of lists inside a folder of detections.
@@ -43,22 +45,38 @@ impl Catalog {
             Some(root) => Tree::Disk(root),
             None => Tree::detections(""),
         };
-        let inside = || detections.root().map(|root| root.join(LISTS)).filter(|path| path.is_dir());
-        let lists = match sources.lists.clone().or_else(|| beside(LISTS)).or_else(inside) {
-            Some(root) => Tree::Disk(root),
-            None => Tree::detections(LISTS),
-        };
+        let inside = detections.root().map(|root| root.join(LISTS)).filter(|path| path.is_dir());
+        let own = sources.lists.clone().or_else(|| beside(LISTS));
         let mut loader = Loader::default();
-        loader.lists(&lists);
+        // Somebody's own lists lie over those the detections come with: each replaces the one of its name.
+        loader.lists(&inside.map_or_else(|| Tree::detections(LISTS), Tree::Disk));
+        if let Some(own) = own {
+            loader.lists(&Tree::Disk(own));
+        }
         loader.detections(&detections);
         loader.catalog.origin = detections.root().map(Path::to_path_buf);
-        loader.catalog.lists_origin = lists.root().map(Path::to_path_buf);
         (loader.catalog, loader.problems)
+    }
+
+    /// Takes these databases of addresses in place of those it has; each that cannot be used is reported.
+    pub fn open_geoip(&mut self, paths: &[PathBuf]) -> Vec<Diagnostic> {
+        let (geoip, problems) = Geoip::open(paths);
+        self.geoip = Arc::new(geoip);
+        problems
     }
 
     /// The folders on disk that rules and lists were read from.
     pub fn folders(&self) -> Vec<PathBuf> {
-        self.origin.iter().chain(&self.lists_origin).cloned().collect()
+        self.origin.iter().chain(&self.lists_origins).cloned().collect()
+    }
+
+    /// The folders that databases of addresses lie in, each once.
+    pub fn geoip_folders(&self) -> BTreeSet<PathBuf> {
+        let folder = |path: &Path| match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        self.geoip.paths().map(folder).collect()
     }
 
     /// Its lists, and beneath them those of the pack that is inside this program: what its saved queries
@@ -118,6 +136,7 @@ impl Loader {
     }
 
     fn lists(&mut self, tree: &Tree) {
+        self.catalog.lists_origins.extend(tree.root().map(Path::to_path_buf));
         let Some(listing) = self.keep(tree.list(&[])) else { return };
         for file in &listing.files {
             let Some(name) = file.strip_suffix(".csv") else { continue };

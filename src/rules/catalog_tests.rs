@@ -49,28 +49,33 @@ fn rules_lists_and_their_order() -> io::Result<()> {
     assert_eq!(ids(&catalog), ["a", "b"]);
     assert_eq!(catalog.detections[0].path, folder.path().join("detections/impact/a.sql"));
     assert_eq!(catalog.origin, Some(folder.path().join("detections")));
-    assert!(catalog.lists.get("readers").is_some_and(|list| list.contains("x")));
+    assert!(catalog.lists.get("readers").is_some_and(|list| list.contains("x", None)));
     assert_eq!(catalog.lists.len(), 1);
     Ok(())
 }
 
 #[test]
-fn lists_beside_win_over_lists_inside_and_those_given_over_both() -> io::Result<()> {
+fn own_lists_lie_over_those_the_detections_come_with() -> io::Result<()> {
     let folder = folder(&[
+        ("detections/lists/both.csv", "value,reason\na,inside\n"),
         ("detections/lists/inside.csv", "value,reason\n"),
+        ("lists/both.csv", "value,reason\na,beside\n"),
         ("lists/beside.csv", "value,reason\n"),
         ("given/given.csv", "value,reason\n"),
     ])?;
     let names = |sources: &Sources| {
         let (catalog, problems) = Catalog::load_beside(folder.path(), sources);
         assert_eq!(problems, []);
-        catalog.lists.into_keys().collect::<Vec<_>>()
+        let reason =
+            catalog.lists["both"].entries().iter().map(|entry| entry.reason.clone()).collect::<String>();
+        (reason, catalog.lists.into_keys().collect::<Vec<_>>().join(" "))
     };
-    assert_eq!(names(&Sources::default()), ["beside"]);
+    let told = |reason: &str, names: &str| (reason.to_owned(), names.to_owned());
+    assert_eq!(names(&Sources::default()), told("beside", "beside both inside"));
     let given = Sources { lists: Some(folder.path().join("given")), ..Sources::default() };
-    assert_eq!(names(&given), ["given"]);
+    assert_eq!(names(&given), told("inside", "both given inside"));
     fs::remove_dir_all(folder.path().join("lists"))?;
-    assert_eq!(names(&Sources::default()), ["inside"]);
+    assert_eq!(names(&Sources::default()), told("inside", "both inside"));
     Ok(())
 }
 
@@ -127,7 +132,7 @@ fn a_folder_that_does_not_exist_is_said() -> io::Result<()> {
     let folder = folder(&[])?;
     let sources = Sources { detections: Some(folder.path().join("d")), lists: Some(folder.path().join("l")) };
     let (catalog, problems) = Catalog::load(&sources);
-    assert!(catalog.detections.is_empty() && catalog.lists.is_empty());
+    assert!(catalog.detections.is_empty());
     let messages = shown(&folder, &problems);
     assert_eq!(messages.len(), 2);
     assert!(messages[0].starts_with("l:1:1: cannot read the folder: "), "{messages:?}");

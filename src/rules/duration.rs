@@ -24,17 +24,23 @@ pub fn parse_duration(text: &str) -> Result<TimeDelta, String> {
 
 /// Microseconds since the epoch of RFC 3339, a date (its midnight, UTC) or a span back from `now`.
 pub fn parse_time(text: &str, now: DateTime<Utc>) -> Result<i64, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.timestamp_micros());
-    }
-    if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros());
+    if let Some(time) = parse_instant(text) {
+        return Ok(time);
     }
     if let Ok(span) = parse_duration(text) {
         let time = now.checked_sub_signed(span).ok_or("this is before any calendar")?;
         return Ok(time.timestamp_micros());
     }
     Err("not a time; write 2026-01-31T08:00:00Z, 2026-01-31, or a span such as 24h or 7d".into())
+}
+
+/// Microseconds since the epoch of RFC 3339 or a date (its midnight, UTC).
+pub fn parse_instant(text: &str) -> Option<i64> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_micros());
+    }
+    let date = text.parse::<NaiveDate>().ok()?;
+    Some(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
 }
 
 #[cfg(test)]

@@ -1,32 +1,36 @@
-//! A list: values with reasons, looked up by equality, pattern or CIDR.
+//! A list: values with reasons, looked up by equality, pattern or CIDR, and what else is known of each.
 //!
 //! Reading keeps every good row and reports the others; looking up costs one hash for most values.
 
 use std::net::IpAddr;
 use std::path::Path;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use super::Diagnostic;
+use super::{Diagnostic, closest, parse_instant};
 use crate::event::address;
 
 /// `lists/<name>.csv`.
 #[derive(Debug, Clone, Default)]
 pub struct List {
     pub name: String,
+    /// Columns behind value and reason, `expires` left out, in order of the file.
+    columns: Vec<String>,
     entries: Vec<Entry>,
-    exact: HashSet<String>,
+    exact: HashMap<String, usize>,
     /// Exact entries that are addresses, so that another spelling of one is found too.
-    addresses: HashSet<IpAddr>,
-    patterns: Vec<Pattern>,
-    ranges: Vec<IpNet>,
+    addresses: HashMap<IpAddr, usize>,
+    patterns: Vec<(Pattern, usize)>,
+    /// The smallest range first.
+    ranges: Vec<(IpNet, usize)>,
+    expires: bool,
 }
 
-/// Everything else is made from the entries.
+/// Everything else is made from these.
 impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.entries == other.entries
+        self.name == other.name && self.columns == other.columns && self.entries == other.entries
     }
 }
 
@@ -35,8 +39,24 @@ impl PartialEq for List {
 pub struct Entry {
     pub value: String,
     pub reason: String,
+    /// From this time of the events on the row does not count, microseconds since the epoch.
+    pub expires: Option<i64>,
+    /// The cells of the list's further columns; empty where there is none.
+    cells: Vec<String>,
     /// 1-based line in the file.
     pub line: usize,
+}
+
+/// The column that ends a row.
+const EXPIRES: &str = "expires";
+/// What every list begins with.
+const FIRST: [&str; 2] = ["value", "reason"];
+
+/// What the first line says of the others.
+#[derive(Default)]
+struct Header {
+    /// Each further column, in order of the file; of `expires` and those with a problem too.
+    names: Vec<String>,
 }
 
 impl List {
@@ -52,7 +72,7 @@ impl List {
             .comment(Some(b'#'))
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
-        let mut header_seen = false;
+        let mut header: Option<Header> = None;
         let mut place = Place { offset: 0, line: 1 };
         for record in reader.records() {
             let record = match record {
@@ -69,72 +89,201 @@ impl List {
             };
             let line = record.position().map_or(1, |p| place.line_of(text, p.byte()));
             let mut error = |message: String| problems.push(Diagnostic::error(path, (line, 1), message));
-            if !header_seen {
-                header_seen = true;
-                if !record.iter().eq(["value", "reason"]) {
-                    error("a list begins with the line value,reason".into());
-                }
-                if record.iter().next() == Some("value") {
-                    continue;
-                }
+            let first = header.is_none();
+            let header = header.get_or_insert_with(|| {
+                let (header, found) = Header::read(&record);
+                found.into_iter().for_each(&mut error);
+                list.columns = header.names.iter().filter(|name| *name != EXPIRES).cloned().collect();
+                header
+            });
+            if first && record.get(0) == Some(FIRST[0]) {
+                continue;
             }
-            let value = record.get(0).unwrap_or_default();
-            let reason = record.get(1).unwrap_or_default();
-            if record.len() > 2 {
-                error(format!(
-                    "{} columns where value and reason belong; put quotes around text with a comma",
-                    record.len()
-                ));
-            } else if value.is_empty() {
-                error("no value; remove the row or fill it in".into());
-            } else if reason.is_empty() {
-                error(format!("no reason for \"{value}\"; write behind a comma why it is on the list"));
-            } else if is_broken_range(value) {
-                error(format!("\"{value}\" is no CIDR; write one such as 10.0.0.0/8"));
-            } else if let Some(earlier) = lines.get(value) {
-                let message = format!("\"{value}\" is already in line {earlier}; remove one");
-                problems.push(Diagnostic::warning(path, (line, 1), message));
-            } else {
-                lines.insert(value.to_string(), line);
-                list.add(Entry { value: value.to_string(), reason: reason.to_string(), line });
+            match header.entry(&record, line) {
+                Err(message) => error(message),
+                Ok(entry) => match lines.get(&entry.value) {
+                    Some(earlier) => {
+                        let message = format!("\"{}\" is already in line {earlier}; remove one", entry.value);
+                        problems.push(Diagnostic::warning(path, (line, 1), message));
+                    }
+                    None => {
+                        lines.insert(entry.value.clone(), line);
+                        list.add(entry);
+                    }
+                },
             }
         }
-        if !header_seen {
-            problems.push(Diagnostic::error(path, (1, 1), "a list begins with the line value,reason"));
+        if header.is_none() {
+            problems.push(Diagnostic::error(path, (1, 1), BEGINS));
         }
+        list.ranges.sort_by_key(|(range, at)| (std::cmp::Reverse(range.prefix_len()), *at));
         (list, problems)
     }
 
     fn add(&mut self, entry: Entry) {
-        let value = entry.value.as_str();
+        let (value, at) = (entry.value.as_str(), self.entries.len());
         if value.contains('*') {
-            self.patterns.push(Pattern::new(value));
+            self.patterns.push((Pattern::new(value), at));
         } else if let Ok(range) = value.parse::<IpNet>() {
-            self.ranges.push(range);
+            self.ranges.push((range, at));
         } else {
-            self.addresses.extend(address::parse(value));
-            self.exact.insert(value.to_string());
+            if let Some(address) = address::parse(value) {
+                self.addresses.entry(address).or_insert(at);
+            }
+            self.exact.insert(value.to_string(), at);
         }
+        self.expires |= entry.expires.is_some();
         self.entries.push(entry);
     }
 
-    /// Whether an entry equals, matches or contains `value`.
-    pub fn contains(&self, value: &str) -> bool {
-        if self.exact.contains(value) || self.patterns.iter().any(|pattern| pattern.matches(value)) {
-            return true;
+    /// Whether an entry equals, matches or contains `value` at a time of events; see [`List::find`].
+    pub fn contains(&self, value: &str, time: Option<i64>) -> bool {
+        self.find(value, time).is_some()
+    }
+
+    /// The entry for `value`: the one that equals it, else the smallest range around it, else the first
+    /// pattern that matches. Entries that have expired at `time` (microseconds since the epoch) are passed
+    /// over; without a time no entry has.
+    pub fn find(&self, value: &str, time: Option<i64>) -> Option<&Entry> {
+        let entry = |at: &usize| {
+            let entry = self.entries.get(*at)?;
+            let over = entry.expires.zip(time).is_some_and(|(expires, time)| expires <= time);
+            (!over).then_some(entry)
+        };
+        if let Some(found) = self.exact.get(value).and_then(entry) {
+            return Some(found);
         }
-        if self.addresses.is_empty() && self.ranges.is_empty() {
-            return false;
+        if !(self.addresses.is_empty() && self.ranges.is_empty())
+            && let Some(address) = address::parse(value)
+        {
+            let around = self.ranges.iter().filter(|(range, _)| range.contains(&address)).map(|(_, at)| at);
+            let found = self.addresses.get(&address).into_iter().chain(around).find_map(entry);
+            if found.is_some() {
+                return found;
+            }
         }
-        address::parse(value).is_some_and(|address| {
-            self.addresses.contains(&address) || self.ranges.iter().any(|range| range.contains(&address))
-        })
+        self.patterns.iter().filter(|(pattern, _)| pattern.matches(value)).find_map(|(_, at)| entry(at))
     }
 
     /// The rows in order of the file.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+
+    /// Whether a row ends at some time.
+    pub fn expires(&self) -> bool {
+        self.expires
+    }
+
+    /// What of an entry a column holds, to be asked with [`Column::of`]; an error says what is there.
+    pub fn column(&self, name: &str) -> Result<Column, String> {
+        match name {
+            "value" => return Ok(Column::Value),
+            "reason" => return Ok(Column::Reason),
+            _ => {}
+        }
+        if let Some(at) = self.columns.iter().position(|column| column == name) {
+            return Ok(Column::Cell(at));
+        }
+        let all = FIRST.into_iter().chain(self.columns.iter().map(String::as_str));
+        let advice = match closest(name, all.clone()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("it has {}", all.collect::<Vec<_>>().join(", ")),
+        };
+        Err(format!("list \"{}\" has no column \"{name}\"; {advice}", self.name))
+    }
+}
+
+/// A column of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Value,
+    Reason,
+    Cell(usize),
+}
+
+impl Column {
+    /// The text in this column of an entry; `None` where there is none.
+    pub fn of(self, entry: &Entry) -> Option<&str> {
+        let text = match self {
+            Column::Value => entry.value.as_str(),
+            Column::Reason => entry.reason.as_str(),
+            Column::Cell(at) => entry.cells.get(at)?,
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+}
+
+const BEGINS: &str = "a list begins with the line value,reason";
+
+impl Header {
+    /// Reads the first line; what is wrong with it is reported.
+    fn read(record: &csv::StringRecord) -> (Header, Vec<String>) {
+        let mut problems = Vec::new();
+        if !record.iter().take(2).eq(FIRST) {
+            problems.push(BEGINS.to_owned());
+            return (Header::default(), problems);
+        }
+        let names: Vec<String> = record.iter().skip(2).map(str::to_owned).collect();
+        for (at, name) in names.iter().enumerate() {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            if name.is_empty() || !name.chars().all(plain) {
+                problems
+                    .push(format!("\"{name}\" is no name of a column; use lower-case letters, digits and _"));
+            } else if FIRST.contains(&name.as_str()) || names.iter().take(at).any(|other| other == name) {
+                problems.push(format!("column \"{name}\" is there twice; rename one"));
+            }
+        }
+        (Header { names }, problems)
+    }
+
+    /// A row, or what is wrong with it.
+    fn entry(&self, record: &csv::StringRecord, line: usize) -> Result<Entry, String> {
+        let value = record.get(0).unwrap_or_default();
+        let reason = record.get(1).unwrap_or_default();
+        let columns = FIRST.len() + self.names.len();
+        if record.len() > columns {
+            let belong = match self.names.is_empty() {
+                true => "value and reason belong".to_owned(),
+                false => format!("{columns} belong"),
+            };
+            return Err(format!(
+                "{} columns where {belong}; put quotes around text with a comma",
+                record.len()
+            ));
+        }
+        if value.is_empty() {
+            return Err("no value; remove the row or fill it in".into());
+        }
+        if reason.is_empty() {
+            return Err(format!("no reason for \"{value}\"; write behind a comma why it is on the list"));
+        }
+        if is_broken_range(value) {
+            return Err(format!("\"{value}\" is no CIDR; write one such as 10.0.0.0/8"));
+        }
+        let (mut expires, mut cells) = (None, Vec::new());
+        for (name, cell) in self.names.iter().zip(record.iter().skip(FIRST.len())) {
+            if name != EXPIRES {
+                if let Some(wrong) = name.ends_with("ranges").then(|| broken_ranges(cell)).flatten() {
+                    return Err(format!(
+                        "{name}: \"{wrong}\" is no CIDR; write one such as 10.0.0.0/8, several with blanks between them"
+                    ));
+                }
+                cells.push(cell.to_owned());
+            } else if !cell.is_empty() {
+                let time = parse_instant(cell).ok_or_else(|| {
+                    format!("expires: \"{cell}\" is no time; write 2026-01-31 or 2026-01-31T08:00:00Z")
+                })?;
+                expires = Some(time);
+            }
+        }
+        Ok(Entry { value: value.to_owned(), reason: reason.to_owned(), expires, cells, line })
+    }
+}
+
+/// The first of several ranges in one text that is none; they are apart by blanks, commas or semicolons.
+fn broken_ranges(text: &str) -> Option<&str> {
+    address::ranges(text).find_map(|range| range.err())
 }
 
 /// Counts lines up to records. The reader's own count is that of the end of the record before, in
@@ -211,99 +360,5 @@ impl Pattern {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> (List, Vec<String>) {
-        let (list, problems) = List::parse("x", Path::new("lists/x.csv"), text);
-        (list, problems.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn exact_entries_patterns_and_ranges() {
-        let (list, problems) = parse(
-            "value,reason\r\n# people\r\nalice@example.com,on call\r\nsystem:serviceaccount:*:backup,\"nightly, everywhere\"\r\n*-bot,bots\n\
-             a*b*c,three parts\n10.1.0.0/16,office\n2001:db8::/32,office\n2001:DB8:1::7,spelled out\n\"#1\",a quoted hash\nkube-system/coredns,not an address\n",
-        );
-        assert_eq!(problems, [""; 0]);
-        assert_eq!(list.entries().len(), 9);
-        assert_eq!(
-            list.entries()[1],
-            Entry {
-                value: "system:serviceaccount:*:backup".into(),
-                reason: "nightly, everywhere".into(),
-                line: 4
-            }
-        );
-        for value in [
-            "alice@example.com",
-            "system:serviceaccount:velero:backup",
-            "system:serviceaccount::backup",
-            "renovate-bot",
-            "-bot",
-            "abc",
-            "axbxbyc",
-            "10.1.2.3",
-            "::ffff:10.1.2.3",
-            "2001:db8:9::1",
-            "2001:0db8:0001::0007",
-            "#1",
-            "kube-system/coredns",
-        ] {
-            assert!(list.contains(value), "{value}");
-        }
-        for value in [
-            "",
-            "Alice@example.com",
-            "alice",
-            "system:serviceaccount:backup",
-            "bot",
-            "ab",
-            "acb",
-            "10.2.0.1",
-            "10.1.0.0/16",
-            "fe80::1",
-        ] {
-            assert!(!list.contains(value), "{value}");
-        }
-    }
-
-    #[test]
-    fn a_star_alone_matches_everything_and_ends_do_not_overlap() {
-        let (list, _) = parse("value,reason\n*,all\n");
-        assert!(list.contains("") && list.contains("anything"));
-        let (list, _) = parse("value,reason\naba*aba,x\n");
-        assert!(list.contains("abaaba") && !list.contains("ababa"));
-    }
-
-    #[test]
-    fn bad_rows_are_reported_and_the_others_kept() {
-        let (list, problems) = parse(
-            "value,reason\na,because\nb\nc,\n,no value\nd,x,y\n10.0.0/8,office\n10.0.0.0/33,office\na,again\n\ne,fine\n",
-        );
-        assert_eq!(
-            problems,
-            [
-                "lists/x.csv:3:1: no reason for \"b\"; write behind a comma why it is on the list",
-                "lists/x.csv:4:1: no reason for \"c\"; write behind a comma why it is on the list",
-                "lists/x.csv:5:1: no value; remove the row or fill it in",
-                "lists/x.csv:6:1: 3 columns where value and reason belong; put quotes around text with a comma",
-                "lists/x.csv:7:1: \"10.0.0/8\" is no CIDR; write one such as 10.0.0.0/8",
-                "lists/x.csv:8:1: \"10.0.0.0/33\" is no CIDR; write one such as 10.0.0.0/8",
-                "lists/x.csv:9:1: warning: \"a\" is already in line 2; remove one",
-            ]
-        );
-        assert_eq!(list.entries().iter().map(|e| e.value.as_str()).collect::<Vec<_>>(), ["a", "e"]);
-    }
-
-    #[test]
-    fn the_first_line_names_the_columns() {
-        let begins = "a list begins with the line value,reason";
-        assert_eq!(parse("").1, [format!("lists/x.csv:1:1: {begins}")]);
-        assert_eq!(parse("value;reason\n").1[0], format!("lists/x.csv:1:1: {begins}"));
-        let (list, problems) = parse("a,because\n");
-        assert_eq!(problems, [format!("lists/x.csv:1:1: {begins}")]);
-        assert!(list.contains("a"));
-        assert_eq!(parse("\u{feff}value,reason\n").1, [""; 0]);
-    }
-}
+#[path = "list_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Scene, Service, id, wait_for};
 use crate::cli::{Place, record};
+use crate::support::mmdb::{self, city};
 
 /// Fires for the secret of this name.
 const SPECIAL: &str = r#"-- /// detection
@@ -43,6 +44,9 @@ impl Rig {
         let service = Service::start_with(&path, |command| {
             command.arg("--detections").arg(place.path("detections"));
             command.arg("--lists").arg(place.path("lists"));
+            for database in glob::glob(&place.path("databases/*.mmdb").to_string_lossy()).unwrap() {
+                command.arg("--geoip").arg(database.unwrap());
+            }
         });
         Self { scene, place, alerts, service }
     }
@@ -134,6 +138,60 @@ async fn a_signal_reads_what_nobody_watches() {
     rig.place.put("elsewhere/secret-get.sql", text.replace("status_code = 200", "status_code = 201"));
     rig.service.signal("-HUP");
     rig.logged("reloaded: rule secret-get changed");
+    let (code, _, log) = rig.service.stop();
+    assert_eq!(code, 0, "{log}");
+}
+
+/// Fires for requests from abroad.
+const ABROAD: &str = r#"-- /// detection
+-- title = "A request from abroad"
+-- severity = "high"
+-- status = "stable"
+-- key = ["username"]
+-- summary = "{username} came from {country}"
+-- description = "Requests from abroad."
+-- ///
+SELECT time, cluster, username, country(client_ip) AS country
+FROM audit
+WHERE resource = 'namespaces' AND country(client_ip) <> 'NL'
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_taken_anew_whole_or_not_at_all() {
+    let place = Place::new();
+    let at = |country| mmdb::write("GeoLite2-City", &[("8.8.8.0/24", city(country, 1.0, 2.0, 3))]);
+    let file = place.put("databases/city.mmdb", at("NL"));
+    place.put("detections/initial-access/abroad.sql", ABROAD);
+    let rig = Rig::start(place).await;
+    rig.logged("city.mmdb: GeoLite2-City of 2026-01-01");
+    let list = |user: &str, minute| {
+        rig.scene.publish(&[Bytes::from(crate::geoip::request(user, "8.8.8.8", minute))]);
+    };
+    list("alice", 1);
+    rig.read("alice", "db");
+    rig.alerted("secret-get", "alice");
+
+    // As an updater does it: a new file takes the old one's place.
+    let put = |bytes: &[u8]| {
+        let new = rig.place.put("databases/city.mmdb.new", bytes);
+        std::fs::rename(new, &file).unwrap();
+    };
+    put(&at("BR"));
+    rig.logged("reloaded: address database ");
+    list("bob", 2);
+    rig.alerted("abroad", "bob");
+    assert!(!rig.seen().contains(&("abroad".into(), "alice".into())));
+
+    let whole = at("NL");
+    put(&whole[..whole.len() - 40]);
+    rig.logged("city.mmdb:1:1: not a usable MaxMind database");
+    rig.logged("rules and lists were not reloaded; the last good ones stay");
+    list("carol", 3);
+    rig.alerted("abroad", "carol");
+
+    // A file that is named must be there.
+    std::fs::remove_file(&file).unwrap();
+    rig.logged("cannot read the address database");
     let (code, _, log) = rig.service.stop();
     assert_eq!(code, 0, "{log}");
 }

@@ -6,6 +6,7 @@ pub mod azurite;
 pub mod browser;
 pub mod entra;
 pub mod http;
+pub mod mmdb;
 pub mod sentinel;
 pub mod servers;
 pub mod smtp;

@@ -27,27 +27,31 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             name: "cidr_match",
             signature: "cidr_match(address, 'cidr')",
             returns: "bool",
-            doc: "the address lies in the range",
+            doc: "the address lies in the range, or in one of several with blanks between them, such as `list_value('clusters', cluster, 'authorized_ranges')`",
         },
         parameters: &[Parameter::Text, Parameter::Text],
         returns: boolean,
         expensive: false,
         check: |constants| match constants.get(1).copied().flatten() {
-            Some(text) if text.parse::<IpNet>().is_err() => {
-                Err(format!("\"{text}\" is no CIDR; write one such as '10.0.0.0/8'"))
-            }
-            _ => Ok(()),
+            Some(text) => match address::ranges(text).find_map(Result::err) {
+                Some(wrong) => Err(format!("\"{wrong}\" is no CIDR; write one such as '10.0.0.0/8'")),
+                None if text.trim().is_empty() => {
+                    Err("\"\" is no CIDR; write one such as '10.0.0.0/8'".into())
+                }
+                None => Ok(()),
+            },
+            None => Ok(()),
         },
         run: |args| {
-            let mut last: Option<(&str, Option<IpNet>)> = None;
+            let mut last: Option<(&str, Option<Vec<IpNet>>)> = None;
             args.bools(|row| {
                 let (address, text) = (address::parse(args.text(0, row)?)?, args.text(1, row)?);
-                let range = match last {
-                    Some((earlier, range)) if earlier == text => range,
-                    _ => text.parse().ok(),
-                };
-                last = Some((text, range));
-                range.map(|range| range.contains(&address))
+                if !matches!(&last, Some((earlier, _)) if *earlier == text) {
+                    let ranges: Option<Vec<IpNet>> = address::ranges(text).map(Result::ok).collect();
+                    last = Some((text, ranges.filter(|ranges| !ranges.is_empty())));
+                }
+                let (_, ranges) = last.as_ref()?;
+                Some(ranges.as_ref()?.iter().any(|range| range.contains(&address)))
             })
         },
     },

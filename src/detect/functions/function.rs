@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimestampMicrosecondType};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -223,6 +223,12 @@ impl Args {
     pub fn text(&self, index: usize, row: usize) -> Option<&str> {
         let (column, row) = self.cell(index, row)?;
         Some(column.values.as_string_view_opt()?.value(row))
+    }
+
+    /// A time argument, microseconds since the epoch; `None` for null and where there is no such argument.
+    pub fn time(&self, index: usize, row: usize) -> Option<i64> {
+        let (column, row) = self.cell(index, row)?;
+        Some(column.values.as_primitive_opt::<TimestampMicrosecondType>()?.value(row))
     }
 
     /// The items of a text-list argument that are not null; `None` for a null list.

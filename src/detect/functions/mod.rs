@@ -6,6 +6,7 @@
 mod address;
 mod diff;
 mod function;
+mod geoip;
 mod image;
 mod list;
 mod rbac;
@@ -23,11 +24,19 @@ use std::sync::{Arc, LazyLock};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, ScalarUDF};
 
-use crate::rules::List;
+use crate::rules::{Fact, Geoip, List};
 use function::{Definition, Function, constant};
+pub use list::{LISTED, arguments as list_arguments};
 
-/// The lists that `listed` looks values up in, by name.
+/// Lists by name.
 pub type Lists = BTreeMap<String, Arc<List>>;
+
+/// What functions look values up in.
+#[derive(Debug, Clone, Default)]
+pub struct Lookups {
+    pub lists: Arc<Lists>,
+    pub geoip: Arc<Geoip>,
+}
 
 /// A function as described to analysts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +63,10 @@ fn families() -> impl Iterator<Item = &'static Definition> {
 
 /// All functions for one session. `window_end` is what `window_end()` returns: microseconds since the
 /// epoch, set by whoever evaluates a window before evaluating it.
-pub fn all(lists: Arc<Lists>, window_end: Arc<AtomicI64>) -> Vec<ScalarUDF> {
-    let mut functions = vec![list::listed(lists), window::window_end(window_end)];
+pub fn all(lookups: &Lookups, window_end: Arc<AtomicI64>) -> Vec<ScalarUDF> {
+    let mut functions = vec![window::window_end(window_end)];
+    functions.extend(list::all(&lookups.lists));
+    functions.extend(geoip::all(&lookups.geoip));
     functions.extend(families().map(|definition| ScalarUDF::new_from_impl(Function::new(definition))));
     functions
 }
@@ -63,8 +74,9 @@ pub fn all(lists: Arc<Lists>, window_end: Arc<AtomicI64>) -> Vec<ScalarUDF> {
 /// Every function of ours in the order of the documentation.
 pub fn catalogue() -> &'static [FunctionDoc] {
     static CATALOGUE: LazyLock<Vec<FunctionDoc>> = LazyLock::new(|| {
-        let mut docs = vec![list::DOC];
+        let mut docs = vec![list::LISTED, list::LIST_VALUE];
         docs.extend(families().map(|definition| definition.doc));
+        docs.extend(geoip::FUNCTIONS.iter().map(|definition| definition.doc));
         docs.push(window::DOC);
         docs
     });
@@ -78,14 +90,30 @@ pub fn is_expensive(name: &str) -> bool {
         || families().any(|definition| definition.doc.name == name && definition.expensive)
 }
 
+/// What a database of addresses must hold for this function to say anything; `None` for every other one.
+pub fn fact_of(name: &str) -> Option<Fact> {
+    geoip::FUNCTIONS.iter().find(|function| function.doc.name == name).map(|function| function.fact)
+}
+
+/// Whether it is a function of ours that gives NULL where any argument is.
+pub fn is_strict(name: &str) -> bool {
+    let of_bodies = families().any(|definition| definition.doc.name == name && name != "exec_command");
+    of_bodies || fact_of(name).is_some()
+}
+
+/// The text of an expression that is one.
+pub fn constant_text(expression: &Expr) -> Option<&str> {
+    let Expr::Literal(scalar, _) = expression else { return None };
+    constant(Some(scalar))
+}
+
 /// Names of the lists that an expression looks values up in, each once.
 pub fn list_names(expression: &Expr) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let visited = expression.apply(|node| {
         if let Expr::ScalarFunction(call) = node
-            && call.func.name() == list::DOC.name
-            && let Some(Expr::Literal(scalar, _)) = call.args.first()
-            && let Some(name) = constant(Some(scalar))
+            && list_arguments(call.func.name()).is_some()
+            && let Some(name) = call.args.first().and_then(constant_text)
             && !names.iter().any(|earlier| earlier == name)
         {
             names.push(name.to_string());

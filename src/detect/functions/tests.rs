@@ -34,7 +34,7 @@ fn session(window_end: Arc<AtomicI64>) -> Result<SessionContext> {
     let config = SessionConfig::new().set_str("datafusion.sql_parser.dialect", "postgresql");
     let mut context = SessionContext::new_with_config(config);
     datafusion_functions_json::register_all(&mut context)?;
-    for function in all(lists(), window_end) {
+    for function in all(&Lookups { lists: lists(), ..Lookups::default() }, window_end) {
         context.register_udf(function);
     }
     let bodies = bodies();
@@ -274,7 +274,7 @@ fn mistakes_are_found_when_planning_and_said_plainly() {
 
 #[test]
 fn the_catalogue_is_complete() {
-    let functions = all(lists(), Arc::default());
+    let functions = all(&Lookups { lists: lists(), ..Lookups::default() }, Arc::default());
     assert_eq!(functions.len(), catalogue().len());
     for function in &functions {
         let doc = catalogue().iter().find(|doc| doc.name == function.name());

@@ -21,7 +21,9 @@ impl RuleSet {
     /// Reads rules and lists; every problem of every one is reported.
     pub fn load(sources: Sources, adjust: Adjust, config: EngineConfig) -> Result<Self, Vec<Diagnostic>> {
         let catalog = read(&sources, &adjust)?;
-        Engine::compile(&catalog, &config)?;
+        let engine = Engine::compile(&catalog, &config)?;
+        catalog.geoip.described().for_each(|database| tracing::info!("address database {database}"));
+        tell_mute(&engine);
         Ok(Self { sources, adjust, config, current: Mutex::new(catalog) })
     }
 
@@ -43,6 +45,11 @@ impl RuleSet {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).folders()
     }
 
+    /// Folders of address databases; what lies below them is of no interest.
+    pub fn geoip_folders(&self) -> std::collections::BTreeSet<std::path::PathBuf> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).geoip_folders()
+    }
+
     /// Reads everything again. `None` where nothing changed; problems leave what is in force as it is.
     pub fn reload(&self) -> Result<Option<(Engine, Vec<String>)>, Vec<Diagnostic>> {
         let catalog = read(&self.sources, &self.adjust)?;
@@ -53,7 +60,15 @@ impl RuleSet {
         }
         let engine = Engine::compile(&catalog, &self.config)?;
         *current = catalog;
+        tell_mute(&engine);
         Ok(Some((engine, changes)))
+    }
+}
+
+/// Rules that are in force and cannot fire: nobody would see it otherwise.
+fn tell_mute(engine: &Engine) {
+    for (rule, reason) in engine.mute() {
+        tracing::warn!("{rule} cannot fire: {reason}");
     }
 }
 
@@ -70,6 +85,12 @@ fn changes(before: &Catalog, after: &Catalog) -> Vec<String> {
     };
     let mut changes = differences("rule", &rules(before), &rules(after));
     changes.extend(differences("list", &before.lists, &after.lists));
+    if before.geoip != after.geoip {
+        changes.extend(after.geoip.described().map(|database| format!("address database {database}")));
+        if after.geoip.paths().next().is_none() {
+            changes.push("no address database any more".into());
+        }
+    }
     changes
 }
 
