@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use aksentry::detect::{Engine, EngineConfig};
+use aksentry::rules::{Catalog, Sources};
 use serde_json::Value;
 
 use crate::cli::{ROOT, run_at_root};
@@ -37,4 +39,19 @@ fn every_rule_has_cases_of_both_kinds() {
             );
         }
     }
+}
+
+/// Start-up is planning: a record of a kind that most rules do not ask for must not pay for them.
+#[test]
+fn most_rules_sleep_until_a_row_concerns_them() {
+    let (catalog, problems) = Catalog::load(&Sources::default());
+    assert!(problems.is_empty(), "{problems:?}");
+    let compiled = |lazy| Engine::compile(&catalog, &EngineConfig { lazy, ..EngineConfig::default() }).unwrap();
+    let mut lazy = compiled(true);
+    let open: Vec<&str> = lazy.rules().map(|(rule, _)| rule.id.as_str()).collect();
+    assert!(open.len() * 4 < lazy.running(), "planned at once, because their text lets any row in: {open:?}");
+    assert_eq!(lazy.running(), compiled(false).running());
+    lazy.wake_all();
+    assert_eq!(lazy.matcher().asleep(), 0);
+    assert_eq!(lazy.rules().count(), lazy.running());
 }

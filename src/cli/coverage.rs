@@ -77,7 +77,7 @@ impl Coverage {
             let outcome = engine::account(&options, &bar);
             bar.clear();
             let mut outcome = outcome?;
-            let compiled = engine::compile(&catalog, &[], Severity::Informational)?;
+            let mut compiled = engine::compile(&catalog, &[], Severity::Informational)?;
             for lack in &mut outcome.lacks {
                 (lack.blind, lack.weaker) = compiled.without(&lack.columns);
             }

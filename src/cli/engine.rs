@@ -80,7 +80,7 @@ pub(super) fn detection<'a>(catalog: &'a Catalog, id: &str) -> anyhow::Result<&'
 
 /// Compiles the rules; what is wrong with them is printed and refused.
 pub(super) fn compile(catalog: &Catalog, only: &[String], min: Severity) -> anyhow::Result<Engine> {
-    let config = EngineConfig { only: only.to_vec(), min_severity: min, ..EngineConfig::default() };
+    let config = EngineConfig { only: only.to_vec(), min_severity: min, lazy: true, ..EngineConfig::default() };
     compile_with(catalog, &config)
 }
 

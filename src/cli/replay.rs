@@ -68,7 +68,7 @@ impl Replay {
         let stats_file = stats_file.transpose()?;
         let mut reporting =
             self.report.as_deref().map(|path| Reporting::begin(path, &options)).transpose()?;
-        let running = rules.rules().count();
+        let running = rules.running();
         let mut sender = self.sending.open(config.as_ref())?;
 
         let bar = Bar::new(options.inputs.bytes(), context.terminal.progress);

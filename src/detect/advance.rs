@@ -84,6 +84,7 @@ impl Runner {
 impl Engine {
     /// Evaluates what can be concluded now that event time has come this far.
     pub fn advance(&mut self, watermarks: Watermarks) -> Vec<Alert> {
+        self.take_woken();
         let mut alerts = Vec::new();
         for index in 0..self.rules.len() {
             let begun = Instant::now();

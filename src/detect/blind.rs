@@ -28,7 +28,8 @@ enum Sight {
 impl Engine {
     /// Ids of the rules that no row of `audit` can raise while these columns are empty, and of those
     /// that read them and may be raised all the same.
-    pub fn without(&self, columns: &[&str]) -> (Vec<String>, Vec<String>) {
+    pub fn without(&mut self, columns: &[&str]) -> (Vec<String>, Vec<String>) {
+        self.wake_all();
         let (mut blind, mut weaker) = (Vec::new(), Vec::new());
         for rule in &self.rules {
             let sights: Vec<Sight> = rule.planned.scans.iter().map(|scan| sight(scan, columns)).collect();
@@ -40,6 +41,8 @@ impl Engine {
                 weaker.push(id);
             }
         }
+        blind.sort_unstable();
+        weaker.sort_unstable();
         (blind, weaker)
     }
 }

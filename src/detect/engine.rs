@@ -15,8 +15,10 @@ use datafusion::error::DataFusionError;
 use super::advance::Runner;
 use super::buffer::Buffer;
 use super::collector::{Collector, Emission};
-use super::matcher::{Matcher, Matches};
-use super::plan::{Planned, Planner};
+use super::dormant::{Dormant, Sleeper};
+use super::gate;
+use super::matcher::{FilterSet, Matcher, Matches};
+use super::plan::{Planned, Planner, plan_all};
 use super::session::WindowEnd;
 use super::state::{State, fingerprint, micros};
 use crate::alert::{Alert, Severity, Status};
@@ -40,6 +42,9 @@ pub struct EngineConfig {
     pub memory: usize,
     /// Whether `draft` rules run too (their cases are tested like any other's).
     pub drafts: bool,
+    /// Whether rules of the pack inside this program are planned only when a row comes that may concern
+    /// them. Not where state is saved or all rules are asked about.
+    pub lazy: bool,
 }
 
 impl Default for EngineConfig {
@@ -52,6 +57,7 @@ impl Default for EngineConfig {
             lateness: TimeDelta::minutes(10),
             memory: 64 << 20,
             drafts: false,
+            lazy: false,
         }
     }
 }
@@ -114,35 +120,30 @@ pub struct Engine {
     pub(super) config: EngineConfig,
 }
 
-/// Rules a thread must have to plan before it is worth starting.
-const RULES_PER_THREAD: usize = 8;
+/// Planners, each on a thread of its own: as many as the smallest machine has cores.
+const PLANNERS: usize = 2;
 
-/// Plans every detection, in order; the second half of them on a thread of its own, because start-up
-/// is nearly all planning and the commands are run hundreds of times a day.
-fn plan_all(
-    planner: &Planner,
-    catalog: &Catalog,
-    window_end: &WindowEnd,
-) -> Vec<Result<Planned, Vec<Diagnostic>>> {
-    let plan = |planner: &Planner, rules: &[Detection]| -> Vec<_> {
-        rules.iter().map(|rule| planner.plan(rule)).collect()
-    };
-    let rules = &catalog.detections;
-    if rules.len() < 2 * RULES_PER_THREAD {
-        return plan(planner, rules);
+/// Adds a planned rule and its scans, in the order of their ids.
+fn enter(
+    rules: &mut Vec<Rule>,
+    scans: &mut Vec<(usize, usize)>,
+    detection: Detection,
+    planned: Planned,
+    config: &EngineConfig,
+) {
+    scans.extend((0..planned.scans.len()).map(|part| (rules.len(), part)));
+    let state = State::new(&detection, &planned, config);
+    let fingerprint = fingerprint(&detection, &planned);
+    rules.push(Rule { detection, planned, state, fingerprint, seconds: 0.0 });
+}
+
+impl EngineConfig {
+    /// Whether a rule is to run.
+    fn wants(&self, rule: &Detection) -> bool {
+        (self.only.is_empty() || self.only.contains(&rule.id))
+            && (self.drafts || rule.status != Status::Draft)
+            && rule.severity >= self.min_severity
     }
-    let (first, second) = rules.split_at(rules.len() / 2);
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            let other = Planner::new(catalog, window_end.clone()).ok()?;
-            Some(plan(&other, second))
-        });
-        let mut planned = plan(planner, first);
-        // A second session that cannot be had, or fails, costs time and nothing else.
-        let rest = other.join().ok().flatten();
-        planned.extend(rest.unwrap_or_else(|| plan(planner, second)));
-        planned
-    })
 }
 
 impl Engine {
@@ -150,13 +151,26 @@ impl Engine {
     pub fn compile(catalog: &Catalog, config: &EngineConfig) -> Result<Engine, Vec<Diagnostic>> {
         let window_end = WindowEnd::new(AtomicI64::new(0));
         let broken = |message: String| vec![Diagnostic::error("", (1, 1), message)];
-        let planner = Planner::new(catalog, window_end.clone()).map_err(broken)?;
-        let state = planner.state();
-        let (mut rules, mut scans, mut matcher) = (Vec::new(), Vec::new(), Matcher::default());
+        let planners = (0..PLANNERS).map(|_| Planner::new(catalog, window_end.clone()));
+        let planners: Vec<Planner> = planners.collect::<Result<_, _>>().map_err(broken)?;
+        let context = planners.first().map(|planner| planner.state().task_ctx()).unwrap_or_default();
+        let (mut now, mut sleepers) = (Vec::new(), Vec::new());
+        for rule in &catalog.detections {
+            // What is in this program was planned by its tests.
+            let known = catalog.is_compiled(rule);
+            let wanted = config.wants(rule);
+            match known && config.lazy && wanted {
+                true => match gate::gates(&rule.sql) {
+                    Some(gates) => sleepers.push(Sleeper { rule: rule.clone(), gates }),
+                    None => now.push(rule),
+                },
+                false if wanted || !known => now.push(rule),
+                false => {}
+            }
+        }
+        let (mut rules, mut scans, mut filters) = (Vec::new(), Vec::new(), FilterSet::default());
         let mut problems = Vec::new();
-        for (detection, planned) in catalog.detections.iter().zip(plan_all(&planner, catalog, &window_end)) {
-            let wanted = config.only.is_empty() || config.only.contains(&detection.id);
-            let runs = config.drafts || detection.status != Status::Draft;
+        for (rule, planned) in now.iter().zip(plan_all(&planners, &now)) {
             let planned = match planned {
                 Ok(planned) => planned,
                 Err(found) => {
@@ -164,20 +178,18 @@ impl Engine {
                     continue;
                 }
             };
-            if !wanted || !runs || detection.severity < config.min_severity {
+            if !config.wants(rule) {
                 continue;
             }
-            for (part, scan) in planned.scans.iter().enumerate() {
-                let thin = detection.thin.map(micros);
-                if let Err(error) = matcher.add(scans.len(), scan, thin, state) {
+            let state = planners.first().map(Planner::state);
+            let added = state.map(|state| filters.add_rule(&planned.scans, rule.thin.map(micros), state));
+            match added {
+                Some(Err(error)) => {
                     let message = error.strip_backtrace();
-                    problems.push(Diagnostic::error(&detection.path, (1, 1), message));
+                    problems.push(Diagnostic::error(&rule.path, (1, 1), message));
                 }
-                scans.push((rules.len(), part));
+                _ => enter(&mut rules, &mut scans, (*rule).clone(), planned, config),
             }
-            let state = State::new(detection, &planned, config);
-            let fingerprint = fingerprint(detection, &planned);
-            rules.push(Rule { detection: detection.clone(), planned, state, fingerprint, seconds: 0.0 });
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -187,8 +199,8 @@ impl Engine {
         Ok(Engine {
             rules,
             scans,
-            matcher: Arc::new(matcher),
-            runner: Runner { runtime, context: state.task_ctx() },
+            matcher: Arc::new(Matcher::new(filters, Dormant::new(sleepers, planners))),
+            runner: Runner { runtime, context },
             collector: Collector::new(config.emission, config.replayed, config.memory),
             failures: BTreeMap::new(),
             begun: HashMap::new(),
@@ -196,6 +208,29 @@ impl Engine {
             window_end,
             config: config.clone(),
         })
+    }
+
+    /// Takes over the rules that were planned meanwhile.
+    pub(super) fn take_woken(&mut self) {
+        for (rule, planned) in self.matcher.woken() {
+            match planned {
+                Ok(planned) => enter(&mut self.rules, &mut self.scans, rule, planned, &self.config),
+                Err(reason) => {
+                    self.failures.insert(rule.id, Failure { times: 1, reason });
+                }
+            }
+        }
+    }
+
+    /// Plans the rules that no row has concerned yet; what asks about all rules needs them.
+    pub fn wake_all(&mut self) {
+        self.matcher.wake_all();
+        self.take_woken();
+    }
+
+    /// How many rules there are, planned or not.
+    pub fn running(&self) -> usize {
+        self.rules.len() + self.matcher.asleep()
     }
 
     /// The row filters, to be shared by threads.
@@ -215,6 +250,7 @@ impl Engine {
 
     /// Takes what one batch gave; returns alerts that are to leave at once.
     pub fn absorb(&mut self, matches: Matches, scope: Scope) -> Vec<Alert> {
+        self.take_woken();
         let mut alerts = Vec::new();
         for (cluster, first) in matches.clusters {
             self.note_begun(cluster, first);
@@ -309,6 +345,7 @@ impl Engine {
                 ));
             }
         }
+        notes.sort_unstable();
         notes
     }
 

@@ -5,7 +5,7 @@
 //! rows are copied. A [`Matcher`] holds no state, so threads share it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::buffer::BooleanBuffer;
@@ -19,6 +19,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::dormant::{Dormant, Woken};
 use super::functions;
 use super::rows::{self, Rows};
 use super::table::PlannedScan;
@@ -42,12 +43,21 @@ pub struct Matches {
 }
 
 /// The filters of every scan.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Matcher {
-    tables: [Filters; 2],
+    /// Replaced as a whole when rules wake.
+    filters: RwLock<Arc<FilterSet>>,
+    dormant: Dormant,
 }
 
-#[derive(Debug, Default)]
+/// The filters of the scans of rules that are planned.
+#[derive(Debug, Clone, Default)]
+pub struct FilterSet {
+    tables: [Filters; 2],
+    scans: usize,
+}
+
+#[derive(Debug, Clone, Default)]
 struct Filters {
     /// Distinct cheap conjuncts over all rules.
     shared: Vec<Arc<dyn PhysicalExpr>>,
@@ -56,7 +66,7 @@ struct Filters {
     known: HashMap<String, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Scan {
     id: ScanId,
     cheap: Vec<usize>,
@@ -66,9 +76,25 @@ struct Scan {
     thinner: Option<Thinner>,
 }
 
-impl Matcher {
-    /// Compiles a scan's row filter; `thin` is in microseconds.
-    pub fn add(
+impl FilterSet {
+    /// Compiles the row filters of a rule's scans, which get the next ids in order; `thin` is in
+    /// microseconds. Where one of them fails none of them is added.
+    pub fn add_rule(
+        &mut self,
+        scans: &[PlannedScan],
+        thin: Option<i64>,
+        state: &SessionState,
+    ) -> Result<()> {
+        let mut with = self.clone();
+        for scan in scans {
+            with.add(with.scans, scan, thin, state)?;
+            with.scans += 1;
+        }
+        *self = with;
+        Ok(())
+    }
+
+    fn add(
         &mut self,
         id: ScanId,
         scan: &PlannedScan,
@@ -105,15 +131,40 @@ impl Matcher {
         Ok(())
     }
 
+}
+
+impl Matcher {
+    /// Filters of planned rules, and rules that are planned when a row comes that may concern them.
+    pub fn new(filters: FilterSet, dormant: Dormant) -> Self {
+        Self { filters: RwLock::new(Arc::new(filters)), dormant }
+    }
+
+    /// The rules that were planned since this was asked last, in the order of their scans' ids.
+    pub fn woken(&self) -> Vec<Woken> {
+        self.dormant.woken()
+    }
+
+    /// How many rules were not planned yet.
+    pub fn asleep(&self) -> usize {
+        self.dormant.asleep()
+    }
+
+    /// Plans the rules that were not planned yet.
+    pub fn wake_all(&self) {
+        self.dormant.wake_all(&self.filters);
+    }
+
     /// Evaluates every rule's row filter on a batch.
     pub fn evaluate(&self, batch: &Batch) -> Matches {
         let mut matches = Matches::default();
+        self.dormant.wake(batch, &self.filters);
+        let filters = self.filters.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         for table in Table::ALL {
             let (rows, ids) = table.rows(batch);
             if rows.num_rows() == 0 {
                 continue;
             }
-            self.tables[table as usize].evaluate(table, rows, ids, &mut matches);
+            filters.tables[table as usize].evaluate(table, rows, ids, &mut matches);
             note_times(table, rows, &mut matches);
         }
         matches

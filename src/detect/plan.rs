@@ -46,6 +46,7 @@ pub struct Planned {
 const RULE_MEMORY: usize = 256 << 20;
 
 /// Plans detections one after another over one session.
+#[derive(Debug)]
 pub struct Planner {
     state: SessionState,
     /// For rules over single rows: the few optimiser passes they need. Planning is nearly all of
@@ -163,6 +164,34 @@ impl Planner {
         let summary = summary.map(|column| report("summary column", &format!("summary.{column}"), column));
         keys.chain(summary).collect()
     }
+}
+
+/// Rules a thread must have to plan before it is worth starting.
+const RULES_PER_THREAD: usize = 8;
+
+/// Plans rules, in order, with all planners at once: planning is nearly all of start-up, and the commands
+/// are run hundreds of times a day.
+pub fn plan_all(planners: &[Planner], rules: &[&Detection]) -> Vec<Result<Planned, Vec<Diagnostic>>> {
+    let plan = |planner: &Planner, rules: &[&Detection]| -> Vec<_> {
+        rules.iter().map(|rule| planner.plan(rule)).collect()
+    };
+    let threads = planners.len().min(rules.len() / RULES_PER_THREAD).max(1);
+    let portions: Vec<&[&Detection]> = rules.chunks(rules.len().div_ceil(threads).max(1)).collect();
+    std::thread::scope(|scope| {
+        let pairs = planners.iter().zip(&portions).skip(1);
+        let others: Vec<_> = pairs.map(|(planner, rules)| scope.spawn(|| plan(planner, rules))).collect();
+        let mut planned = match (planners.first(), portions.first()) {
+            (Some(planner), Some(rules)) => plan(planner, rules),
+            _ => Vec::new(),
+        };
+        for other in others {
+            match other.join() {
+                Ok(rest) => planned.extend(rest),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        planned
+    })
 }
 
 /// Whether a table stands anywhere in the plan as written.

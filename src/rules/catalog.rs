@@ -69,6 +69,19 @@ impl Catalog {
         lists
     }
 
+    /// Whether a rule is, letter by letter, one of the pack inside this program, with that pack's lists to
+    /// name: the tests of this program planned it.
+    pub fn is_compiled(&self, rule: &Detection) -> bool {
+        let text = Tree::detections("").bytes(&[&rule.tactic, &format!("{}.sql", rule.id)]);
+        text.is_ok_and(|text| text == rule.text.as_bytes()) && self.has_compiled_lists()
+    }
+
+    fn has_compiled_lists(&self) -> bool {
+        let lists = Tree::detections(LISTS).list(&[]).unwrap_or_default();
+        let mut names = lists.files.iter().filter_map(|file| file.strip_suffix(".csv"));
+        names.all(|name| self.lists.contains_key(name))
+    }
+
     /// The detections as files.
     pub(super) fn tree(&self) -> Tree {
         self.origin.clone().map_or(Tree::detections(""), Tree::Disk)
