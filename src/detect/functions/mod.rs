@@ -10,6 +10,7 @@ mod image;
 mod list;
 mod rbac;
 mod request;
+mod texts;
 mod window;
 mod workload;
 
@@ -48,6 +49,7 @@ fn families() -> impl Iterator<Item = &'static Definition> {
         image::FUNCTIONS,
         address::FUNCTIONS,
         diff::FUNCTIONS,
+        texts::FUNCTIONS,
     ];
     families.into_iter().flatten()
 }
