@@ -10,6 +10,7 @@ mod docs;
 mod email;
 mod eventhubs;
 mod formats;
+mod import;
 mod layers;
 mod live;
 mod pack;

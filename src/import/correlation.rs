@@ -335,7 +335,7 @@ fn in_order(rules: &[(String, &Rule)], groups: &[Group]) -> String {
             let earlier: Vec<String> = names.iter().map(|name| format!("earlier.{name}")).collect();
             let same: Vec<String> = names
                 .iter()
-                .map(|name| format!("later.{name} IS NOT DISTINCT FROM earlier.{name}"))
+                .map(|name| format!("(later.{name} IS NOT DISTINCT FROM earlier.{name})"))
                 .collect();
             format!(
                 "    SELECT {0}, min(later.time) AS reached, min(earlier.first_seen) AS first_seen\n    FROM step_{at} AS earlier\n    JOIN {rows} AS later\n        ON {1}\n        AND later.time > earlier.reached\n    GROUP BY {0}",
