@@ -9,6 +9,8 @@ pub(super) type Searches = [(String, Expr)];
 
 /// Brackets inside each other; no person writes more.
 const MAX_DEPTH: usize = 64;
+/// Comparisons of all searches named, each as often as it is named.
+const MAX_TESTS: usize = 10_000;
 
 /// Puts searches together. `used` gets the names of those that took part.
 pub(super) fn parse(text: &str, searches: &Searches, used: &mut Vec<String>) -> Result<Expr, String> {
@@ -19,7 +21,7 @@ pub(super) fn parse(text: &str, searches: &Searches, used: &mut Vec<String>) -> 
             "\"| {rest}\" is an aggregation of the first Sigma; write a correlation rule instead"
         ));
     }
-    let mut parser = Parser { words, at: 0, depth: 0, searches, used };
+    let mut parser = Parser { words, at: 0, depth: 0, tests: 0, searches, used };
     let found = parser.or()?;
     match parser.words.get(parser.at) {
         None => Ok(found),
@@ -42,6 +44,8 @@ struct Parser<'a> {
     words: Vec<String>,
     at: usize,
     depth: usize,
+    /// Comparisons so far.
+    tests: usize,
     searches: &'a Searches,
     used: &'a mut Vec<String>,
 }
@@ -116,7 +120,16 @@ impl Parser<'_> {
             return Err(format!("no search \"{name}\" in the detection{hint}"));
         };
         self.used.push(name.to_owned());
+        self.count(expr)?;
         Ok(expr.clone())
+    }
+
+    fn count(&mut self, expr: &Expr) -> Result<(), String> {
+        self.tests += expr.size();
+        match self.tests > MAX_TESTS {
+            true => Err(format!("more than {MAX_TESTS} comparisons in all; name each search once")),
+            false => Ok(()),
+        }
     }
 
     /// `1 of them`, `all of selection*`.
@@ -127,12 +140,16 @@ impl Parser<'_> {
             true => !name.starts_with('_'),
             false => matches(&pattern, name),
         };
-        let found: Vec<_> = self.searches.iter().filter(|(name, _)| takes(name)).cloned().collect();
+        let found: Vec<_> = self.searches.iter().filter(|(name, _)| takes(name)).collect();
         if found.is_empty() {
             return Err(format!("\"{count} of {of}\" finds no search in the detection"));
         }
-        self.used.extend(found.iter().map(|(name, _)| name.clone()));
-        let items: Vec<Expr> = found.into_iter().map(|(_, expr)| expr).collect();
+        let mut items = Vec::new();
+        for (name, expr) in found {
+            self.count(expr)?;
+            self.used.push(name.clone());
+            items.push(expr.clone());
+        }
         match count.to_lowercase().as_str() {
             "all" => Ok(Expr::all(items)),
             "any" | "1" => Ok(Expr::any(items)),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use regex_automata::meta::Regex;
+
 use super::compare::{Fault, compare};
 use super::condition;
 use super::expr::Expr;
@@ -229,13 +231,20 @@ impl Reader<'_> {
         let test = |patterns: &[Pattern]| {
             let texts: Vec<String> = patterns.iter().map(Pattern::anywhere).collect();
             let expression = format!("{}{}", flags(modifiers.cased, true), texts.join("|"));
+            // Thousands of words are more than one expression holds.
+            Regex::new(&expression).ok()?;
             // `concat_ws` is never null.
-            Expr::sure(format!("regexp_like({EVERYTHING}, {})", quoted(&expression)))
+            Some(Expr::sure(format!("regexp_like({EVERYTHING}, {})", quoted(&expression))))
         };
-        let expr = match modifiers.all {
-            true => Expr::all(patterns.iter().map(|patterns| test(patterns)).collect()),
-            false => test(&patterns.concat()),
+        let tests = match modifiers.all {
+            true => patterns.iter().map(|patterns| test(patterns)).collect::<Option<Vec<_>>>(),
+            false => test(&patterns.concat()).map(|test| vec![test]),
         };
+        let Some(tests) = tests else {
+            self.problem(Reason::Value, place, "too many keywords for one search; divide them");
+            return None;
+        };
+        let expr = Expr::all(tests);
         Some(if modifiers.negated { expr.not() } else { expr })
     }
 }

@@ -81,7 +81,7 @@ fn the_run_goes_on() {
     assert!(run.out.contains("Good One"));
     assert!(!run.err.contains('\u{1b}'), "{:?}", run.err);
     let run = run
-        .says("a.yml:18:9: no field \"resource\" in an audit event; did you mean \"objectRef.resource\"?")
+        .says("a.yml:16:9: no field \"resource\" in an audit event; did you mean \"objectRef.resource\"?")
         .says("product windows, service audit")
         .says("d.yml:1:1: no UTF-8 text (byte 8)")
         .says("e.yml:1:1: longer than 1 MiB");

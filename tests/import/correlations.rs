@@ -56,9 +56,10 @@ fn at(minute: u32, what: &str, who: &str) -> Value {
 fn fires(correlation: &str, events: &[Value]) -> Vec<String> {
     let outcome = import(&with(correlation));
     assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
-    assert_eq!(outcome.detections.len(), 1);
+    let made = outcome.detections.iter().find(|made| made.title == "Together").unwrap();
     let mut who: Vec<String> = alerts(&outcome, events)
         .iter()
+        .filter(|alert| alert.rule == made.id)
         .map(|alert| alert.key.values().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
         .collect();
     who.sort();

@@ -348,7 +348,7 @@ fn encodings() {
         ),
         (
             "user.username|utf16be|base64offset|contains|cased: cmd.exe",
-            &[(encoded(&big), true), (encoded(&wide), false)],
+            &[(encoded(&big), true), (encoded(b"cmd.exe"), false)],
         ),
         (
             "userAgent|windash|contains: ' -f '",
