@@ -92,13 +92,21 @@ fn description(meta: &Meta, header: &Header, file: &str) -> Vec<String> {
     let id = meta.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
     let author = meta.author.as_ref().map(|author| format!(" by {author}")).unwrap_or_default();
     let date = meta.date.as_ref().map(|date| format!(" ({date})")).unwrap_or_default();
-    paragraphs.push(format!("From the Sigma rule{id}{author}{date}, file {}.", one_line(file)));
+    let mut ours = vec![format!("From the Sigma rule{id}{author}{date}, file {}.", one_line(file))];
     let (_, other) = references(meta);
     if !other.is_empty() {
-        paragraphs.push(format!("It refers to: {}.", other.join("; ")));
+        ours.push(format!("It refers to: {}.", other.join("; ")));
     }
-    paragraphs.extend(header.remarks.iter().cloned());
-    paragraphs.iter().flat_map(|text| wrapped(text)).map(|line| escaped(&line)).collect()
+    ours.extend(header.remarks.iter().cloned());
+    let wrap = |texts: &[String]| -> Vec<String> {
+        texts.iter().flat_map(|text| wrapped(text)).map(|line| escaped(&line)).collect()
+    };
+    let mut lines = wrap(&paragraphs);
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(wrap(&ours));
+    lines
 }
 
 fn wrapped(text: &str) -> Vec<String> {

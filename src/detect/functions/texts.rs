@@ -28,7 +28,8 @@ fn collect<'a>(node: Node<'a>, path: &str, out: &mut Vec<Cow<'a, str>>) -> bool 
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
         return match first.parse::<usize>() {
             Ok(at) => node.items().nth(at).is_some_and(|item| collect(item, rest, out)),
-            Err(_) => node.items().fold(false, |found, item| collect(item, path, out) || found),
+            // Every item is looked at, whatever was found before.
+            Err(_) => node.items().filter(|item| collect(*item, path, out)).count() > 0,
         };
     }
     let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
