@@ -25,6 +25,7 @@ pub mod event;
 pub mod hub;
 pub mod hunt;
 pub mod identity;
+pub mod import;
 pub mod outbox;
 pub mod pipeline;
 pub mod report;

@@ -11,6 +11,7 @@ mod email;
 mod eventhubs;
 mod formats;
 mod geoip;
+mod import;
 mod layers;
 mod lists;
 mod live;

@@ -16,6 +16,7 @@ mod demo;
 mod engine;
 mod hub;
 mod hunt;
+mod import;
 mod outbox;
 mod output;
 mod probe;
@@ -98,6 +99,8 @@ enum Command {
     Test(test::Test),
     /// What the pack of detections holds
     Rules(rules::Rules),
+    /// Turn rules of others into detections: Sigma
+    Import(import::Import),
     /// Watch a running service in the terminal
     Top(top::Top),
     /// What the archive holds and lacks; small files merged, old days deleted
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(&context),
         Command::Test(command) => command.run(&context),
         Command::Rules(command) => command.run(&context),
+        Command::Import(command) => command.run(&context),
         Command::Top(command) => command.run(&context),
         Command::Archive(command) => command.run(&context),
         Command::Outbox(command) => command.run(&context),

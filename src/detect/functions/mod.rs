@@ -11,6 +11,7 @@ mod image;
 mod list;
 mod rbac;
 mod request;
+mod texts;
 mod window;
 mod workload;
 
@@ -57,6 +58,7 @@ fn families() -> impl Iterator<Item = &'static Definition> {
         image::FUNCTIONS,
         address::FUNCTIONS,
         diff::FUNCTIONS,
+        texts::FUNCTIONS,
     ];
     families.into_iter().flatten()
 }

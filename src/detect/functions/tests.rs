@@ -116,6 +116,30 @@ fn containers_as_rows() -> Result<()> {
 }
 
 #[test]
+fn values_of_lists() -> Result<()> {
+    assert_bodies(
+        "json_values($, 'spec.containers.image')",
+        ["[mcr.microsoft.com/app:1]", "null", "null", "null"],
+    )?;
+    assert_bodies("json_values($, 'subjects.name')", ["null", "null", "null", "[system:masters, robot]"])?;
+    assert_bodies(
+        "any_match(json_values($, 'subjects.name'), '(?i)^ROBOT$')",
+        ["null", "null", "null", "true"],
+    )?;
+    let any = |call: &str| query(&format!("SELECT any_cidr(ARRAY['x', '10.1.2.3'], '{call}')"));
+    assert_eq!((any("10.0.0.0/8")?, any("11.0.0.0/8")?), (vec!["true".into()], vec!["false".into()]));
+    for (call, message) in [
+        ("any_match(ARRAY['a'], '(')", "is no regular expression"),
+        ("any_cidr(ARRAY['a'], '10.0.0.0/99')", "is no CIDR"),
+        ("any_match('a', 'b')", "must be a list of text"),
+    ] {
+        let error = query(&format!("SELECT {call}")).unwrap_err().to_string();
+        assert!(error.contains(message), "{call}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn role_and_binding_functions() -> Result<()> {
     assert_bodies("role_verbs($)", ["null", "null", "[get, list, *]", "null"])?;
     assert_bodies("role_resources($)", ["null", "null", "[secrets]", "null"])?;
