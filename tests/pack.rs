@@ -59,8 +59,12 @@ fn most_rules_sleep_until_a_row_concerns_them() {
     let awake: Vec<&str> = lazy.rules().map(|(rule, _)| rule.id.as_str()).collect();
     assert!(!awake.is_empty() && awake.len() * 4 < lazy.running(), "planned for a lease: {awake:?}");
     // What is said of rules that sleep is what is said of them awake.
-    for columns in [&["impersonated_username", "impersonated_groups"][..], &["cluster"], &["user_agent"],
-        &["request_object", "response_object", "object"]] {
+    for columns in [
+        &["impersonated_username", "impersonated_groups"][..],
+        &["cluster"],
+        &["user_agent"],
+        &["request_object", "response_object", "object"],
+    ] {
         assert_eq!(compiled(true).without(columns), eager.without(columns), "{columns:?}");
     }
     assert_eq!(compiled(true).kinds(), eager.kinds());

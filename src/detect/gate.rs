@@ -59,7 +59,8 @@ pub fn reads_one_table(sql: &str) -> bool {
 /// The table that a statement over one table reads, what it calls it and its `WHERE`; `None` where it reads
 /// several or one several times.
 pub fn condition(sql: &str) -> Option<(Table, String, Option<Expr>)> {
-    let mut statements = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).ok()?.parse_statements().ok()?;
+    let mut statements =
+        Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).ok()?.parse_statements().ok()?;
     let mut found = Reads::default();
     let _ = statements.visit(&mut found);
     let statement = statements.pop().filter(|_| found.relations == 1 && found.selects == 1)?;

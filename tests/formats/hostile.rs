@@ -72,7 +72,7 @@ proptest! {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
         // Not joined: what goes round for ever would hold this test up with it.
-        let (done, finished) = mpsc::channel();
+        let (done, finished) = mpsc::sync_channel(1);
         std::thread::spawn(move || {
             read(&path);
             let _ = done.send(());
