@@ -1,5 +1,6 @@
-//! `docs/columns.md` says what the program does: it is made from the schema and the functions, and
-//! must be what the repository holds. `UPDATE_DOCS=1 cargo test docs` writes it.
+//! `docs/columns.md` and `docs/coverage.md` say what the program does: the one is made from the schema and
+//! the functions, the other from detections, queries and `detections/peers.csv`, and both must be what the
+//! repository holds. `UPDATE_DOCS=1 cargo test docs` writes them.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,9 +8,9 @@ use std::path::Path;
 
 use aksentry::decode::principal_classes;
 use aksentry::detect::functions::catalogue;
-use aksentry::event::schema::{AUDIT, CONTROL_PLANE, Column};
+use aksentry::event::schema::{AUDIT, CONTROL_PLANE, Column, values};
 
-const FILE: &str = "docs/columns.md";
+use crate::cli::run_at_root;
 
 /// A row of a Markdown table.
 fn row(page: &mut String, cells: &[&str]) {
@@ -69,20 +70,29 @@ fn page() -> String {
     page
 }
 
-#[test]
-fn columns_and_functions_are_documented_as_they_are() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
-    let page = page();
+/// Holds a file equal to what it is made of, or writes it.
+fn hold(file: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     #[expect(clippy::disallowed_methods, reason = "asked for by whoever runs the tests")]
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&file, &page).unwrap();
+        fs::write(&path, page).unwrap();
     }
-    let held = fs::read_to_string(&file).unwrap_or_default();
+    let held = fs::read_to_string(&path).unwrap_or_default();
     let other = page.lines().zip(held.lines()).find(|(made, held)| made != held);
     assert!(
         held == page,
-        "{FILE} is out of date, run UPDATE_DOCS=1 cargo test docs; first difference: {other:?}"
+        "{file} is out of date, run UPDATE_DOCS=1 cargo test docs; first difference: {other:?}"
     );
+}
+
+#[test]
+fn columns_and_functions_are_documented_as_they_are() {
+    hold("docs/columns.md", &page());
+}
+
+#[test]
+fn coverage_is_documented_as_it_is() {
+    hold("docs/coverage.md", &run_at_root(["rules", "coverage", "--markdown"]).code(0).out);
 }
 
 #[test]
@@ -91,4 +101,6 @@ fn the_classes_that_a_column_names_are_those_of_the_table() {
     for (class, _) in principal_classes() {
         assert!(column.meaning.contains(class), "{class} in \"{}\"", column.meaning);
     }
+    let names: Vec<&str> = principal_classes().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, values("principal_class").unwrap(), "what `check` compares with");
 }

@@ -86,8 +86,8 @@ impl From<&Detection> for Facts {
 /// One line of the result.
 #[derive(Default)]
 struct Line {
-    /// What it counts by: tactic, technique, section, needs, peer, peers, category, blind, partly-blind or
-    /// weaker.
+    /// What it counts by: tactic, technique, section, needs, reads, peer, peers, category, blind, partly-blind
+    /// or weaker.
     by: &'static str,
     value: String,
     name: String,
@@ -279,9 +279,16 @@ fn pack(rules: &[Facts], queries: &[Asked]) -> Vec<Line> {
             queries: asked.map(|query| query.id.clone()).collect(),
         });
     }
-    for mut line in by("needs", &|rule| vec![needs(rule)]) {
-        line.name = "blind without it".into();
-        lines.push(line);
+    let alone = |rule: &Facts| if rule.categories.len() == 1 { rule.categories.clone() } else { Vec::new() };
+    for (kind, name, of) in [
+        ("needs", "blind without it", &alone as &dyn Fn(&Facts) -> Vec<String>),
+        ("reads", "it or another feeds them", &|rule| match rule.categories.len() {
+            0 => vec!["any of the control plane".into()],
+            1 => Vec::new(),
+            _ => rule.categories.clone(),
+        }),
+    ] {
+        lines.extend(by(kind, of).into_iter().map(|line| Line { name: name.into(), ..line }));
     }
     lines
 }
@@ -430,7 +437,8 @@ mod tests {
         assert_eq!(count("technique", "T1485"), Some(3));
         assert_eq!((count("section", "6"), count("section", "1")), (Some(3), Some(0)));
         assert_eq!(count("needs", "kube-audit"), Some(1));
-        assert_eq!(count("needs", "kube-audit or kube-audit-admin"), Some(1));
+        assert_eq!((count("reads", "kube-audit-admin"), count("needs", "kube-audit-admin")), (Some(1), None));
+        assert_eq!(count("reads", "any of the control plane"), Some(1));
         let queries = |value: &str| {
             lines.iter().find(|l| l.by == "section" && l.value == value).map(|l| l.queries.as_slice())
         };

@@ -100,9 +100,9 @@ fn compile_with(catalog: &Catalog, config: &EngineConfig) -> anyhow::Result<Engi
     }
 }
 
-/// Plans every rule, drafts too: everything that is wrong with them.
-pub(super) fn plan(catalog: &Catalog) -> Result<(), Vec<Diagnostic>> {
-    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() }).map(drop)
+/// Plans every rule, drafts too, or tells everything that is wrong with them.
+pub(super) fn plan(catalog: &Catalog) -> Result<Engine, Vec<Diagnostic>> {
+    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })
 }
 
 /// The kind of every rule, for commands that show rules.

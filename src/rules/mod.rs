@@ -9,6 +9,7 @@ mod draft;
 mod duration;
 mod fence;
 mod header;
+mod idle;
 mod list;
 mod parameter;
 mod peers;
