@@ -117,7 +117,9 @@ impl Coverage {
         if self.markdown {
             let mut out = stdout();
             let page = page::page(&rules, &queries, &compared);
-            out.write_all(page.as_bytes()).and_then(|()| out.flush()).context("writing to standard output")?;
+            out.write_all(page.as_bytes())
+                .and_then(|()| out.flush())
+                .context("writing to standard output")?;
             return Ok(Exit::Done);
         }
         let mut lines = pack(&rules, &queries);
@@ -186,13 +188,22 @@ fn print(lines: &[Line], context: &Context) -> anyhow::Result<Exit> {
                 Cell::new(line.records.map(super::summary::number).unwrap_or_default()),
                 Cell::new(rules.to_string()),
                 Cell::new(queries),
-                Cell::new(line.rules.join(" ")),
+                Cell::new(few(&line.rules)),
             ]
         };
         printer.item(&item, row).context("writing coverage to standard output")?;
     }
     printer.finish().context("writing coverage to standard output")?;
     Ok(Exit::Done)
+}
+
+/// The first ids of a list that would fill the screen; the other formats have all of them.
+fn few(ids: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match ids.get(..SHOWN) {
+        Some(first) if ids.len() > SHOWN + 1 => format!("{} and {} more", first.join(" "), ids.len() - SHOWN),
+        _ => ids.join(" "),
+    }
 }
 
 fn write_layer(file: &Path, rules: &[Facts]) -> anyhow::Result<Exit> {
@@ -204,7 +215,9 @@ fn write_layer(file: &Path, rules: &[Facts]) -> anyhow::Result<Exit> {
     } else {
         std::fs::write(file, text).with_context(|| format!("writing the layer to {}", file.display()))?;
         let file = file.display();
-        terminal::say(&format!("{file} written; open it at https://mitre-attack.github.io/attack-navigator/"));
+        terminal::say(&format!(
+            "{file} written; open it at https://mitre-attack.github.io/attack-navigator/"
+        ));
     }
     Ok(Exit::Done)
 }

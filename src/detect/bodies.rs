@@ -61,8 +61,7 @@ impl BodyRule<'_> {
     /// none of the bodies that the rule reads, or lost them in part.
     pub fn is_shown_without(&self, batch: &Batch) -> bool {
         // What cannot be evaluated is not known to be missing.
-        batch.audit.num_rows() > 0
-            && self.scans.iter().any(|scan| scan.lacks(&batch.audit).unwrap_or(true))
+        batch.audit.num_rows() > 0 && self.scans.iter().any(|scan| scan.lacks(&batch.audit).unwrap_or(true))
     }
 }
 

@@ -68,13 +68,7 @@ impl Page<'_> {
             let of: Vec<&Facts> = self.rules.iter().filter(|rule| rule.tactic == tactic).collect();
             let counts = SEVERITIES.map(|s| of.iter().filter(|rule| rule.severity == s).count().to_string());
             let techniques: BTreeSet<&String> = of.iter().flat_map(|rule| &rule.attack).collect();
-            writeln!(
-                out,
-                "| {tactic} | {} | {} | {} |",
-                of.len(),
-                counts.join(" | "),
-                techniques.len()
-            )?;
+            writeln!(out, "| {tactic} | {} | {} | {} |", of.len(), counts.join(" | "), techniques.len())?;
         }
         Ok(())
     }
@@ -172,11 +166,9 @@ impl Page<'_> {
                 let ours = match state {
                     State::OutOfReach => state.name().to_owned(),
                     State::Covered => self.list(rule.detections.iter().map(String::as_str)),
-                    State::Partly | State::Missing => format!(
-                        "{}: {}",
-                        state.name(),
-                        self.list(rule.detections.iter().map(String::as_str))
-                    ),
+                    State::Partly | State::Missing => {
+                        format!("{}: {}", state.name(), self.list(rule.detections.iter().map(String::as_str)))
+                    }
                 };
                 writeln!(out, "| {} | {ours} | {} |", cell(&rule.rule), cell(&rule.note))?;
             }

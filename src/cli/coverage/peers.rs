@@ -101,13 +101,12 @@ impl<'a> Compared<'a> {
     pub fn print(&self, context: &Context) -> anyhow::Result<Exit> {
         let columns = vec![
             Column::text("peer"),
-            Column::text("rule"),
+            Column::prose("rule"),
             Column::text("state"),
-            Column::text("detections"),
+            Column::prose("detections"),
             Column::prose("note"),
         ];
-        let fields =
-            ["peer", "rule", "state", "detections", "missing", "note"].map(str::to_owned).to_vec();
+        let fields = ["peer", "rule", "state", "detections", "missing", "note"].map(str::to_owned).to_vec();
         let table = Table::new(columns, context.terminal.stdout);
         let mut printer = Printer::new(stdout(), context.format()?, table, fields);
         for rule in &self.peers.rules {
@@ -154,8 +153,9 @@ mod tests {
             note: String::new(),
             line: 1,
         };
-        let peers =
-            Peers { rules: vec![rule("1", &["a", "b"]), rule("2", &["a", "c"]), rule("3", &["c"]), rule("4", &[])] };
+        let peers = Peers {
+            rules: vec![rule("1", &["a", "b"]), rule("2", &["a", "c"]), rule("3", &["c"]), rule("4", &[])],
+        };
         let rules = [facts("a", &[]), facts("b", &[])];
         let compared = Compared::new(&peers, &rules);
         let states: Vec<&str> = compared.of("P").map(|rule| compared.state(rule).name()).collect();

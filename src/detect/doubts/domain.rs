@@ -148,6 +148,8 @@ fn bare(expr: &Expr) -> &Expr {
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     pub problems: Vec<Problem>,
+    /// Names of columns that the query gives to something else.
+    pub own: BTreeSet<String>,
 }
 
 impl Conditions {
@@ -218,7 +220,8 @@ impl Conditions {
         self.one(expr, domain)
     }
 
-    fn one(&mut self, expr: &Expr, domain: Domain) -> Option<Facts> {
+    fn one(&mut self, expr: &Expr, mut domain: Domain) -> Option<Facts> {
+        domain.reads = domain.reads.filter(|(read, _)| !self.own.contains(read.name));
         if matches!(&domain.reads, Some((read, true)) if read.name == "status_code") {
             let mut codes = Domain::of(bare(expr), Null::Maybe);
             (codes.low, codes.high) = (Some((100.0, false)), Some((599.0, false)));
@@ -239,8 +242,11 @@ impl Conditions {
                 continue;
             };
             let Some(both) = earlier.and(&domain) else {
-                let message =
-                    format!("never true: what line {} asks of {} excludes this", earlier.at.0, shortened(&key));
+                let message = format!(
+                    "never true: what line {} asks of {} excludes this",
+                    earlier.at.0,
+                    shortened(&key)
+                );
                 self.problems.push(Problem { at: domain.at, message });
                 return None;
             };

@@ -37,7 +37,8 @@ pub fn lists(catalog: &Catalog, queries: &Queries, complete: bool) -> Vec<Diagno
         // Whoever brings detections and no lists has those of the program, and need not read them.
         let own = catalog.lists_origin.is_some() || catalog.origin.is_none();
         if complete && own && !uses.contains_key(name) {
-            let message = format!("no rule and no query reads this list; write listed('{name}', …) or remove it");
+            let message =
+                format!("no rule and no query reads this list; write listed('{name}', …) or remove it");
             problems.push(Diagnostic::warning(&path, (1, 1), message));
         }
     }
@@ -48,7 +49,10 @@ fn entries(path: &Path, list: &List, lower: bool) -> Vec<Diagnostic> {
     let warn = |entry: &Entry, message| Diagnostic::warning(path, (entry.line, 1), message);
     let mut problems = Vec::new();
     for (entry, wider) in list.idle() {
-        let message = format!("\"{}\" has no effect: \"{}\" in line {} covers it", entry.value, wider.value, wider.line);
+        let message = format!(
+            "\"{}\" has no effect: \"{}\" in line {} covers it",
+            entry.value, wider.value, wider.line
+        );
         problems.push(warn(entry, message));
     }
     for entry in list.entries() {
@@ -72,7 +76,8 @@ fn entries(path: &Path, list: &List, lower: bool) -> Vec<Diagnostic> {
 
 /// Signs that come with copied text and that no log has.
 fn invisible(sign: char) -> bool {
-    sign.is_control() || matches!(sign, '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    sign.is_control()
+        || matches!(sign, '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 /// Finds which lists are read, and with what.

@@ -15,12 +15,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, JoinConstraint, JoinOperator, ObjectName, Select, Spanned, Statement, Visit, Visitor,
+    BinaryOperator, Expr, JoinConstraint, JoinOperator, ObjectName, Select, SelectItem, Spanned, Statement,
+    Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::lint::{Problem, position};
+use super::lint::{Problem, column_of, position};
 use crate::event::Table;
 use crate::rules::{Detection, Diagnostic, Query};
 use domain::{Conditions, Domain, Facts, Null, constant};
@@ -37,7 +38,8 @@ pub fn rule(rule: &Detection) -> Vec<Diagnostic> {
     for (at, category) in rule.categories.iter().enumerate() {
         problems.extend(values::category(category).map(|message| warn(&format!("categories.{at}"), message)));
     }
-    problems.extend(header(rule, &seen).map(|message| warn("categories", message)));
+    let place = if rule.categories.is_empty() { "sql" } else { "categories" };
+    problems.extend(header(rule, &seen).map(|message| warn(place, message)));
     problems
 }
 
@@ -57,8 +59,12 @@ fn parse(sql: &str) -> Option<Vec<Statement>> {
 }
 
 fn look(sql: &str) -> Option<Seen> {
-    let mut seen = Seen::default();
-    let _ = parse(sql)?.visit(&mut seen);
+    let statements = parse(sql)?;
+    let mut names = Names::default();
+    let _ = statements.visit(&mut names);
+    let mut seen =
+        Seen { conditions: Conditions { own: names.own, ..Default::default() }, ..Default::default() };
+    let _ = statements.visit(&mut seen);
     let problems = &mut seen.conditions.problems;
     problems.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
     problems.dedup();
@@ -84,13 +90,15 @@ fn header(rule: &Detection, seen: &Seen) -> Option<String> {
     if seen.scans != 1 {
         return None;
     }
-    let of = |column: &str| facts.values().find(|domain| is(domain, "", column) || plain(domain, column));
+    let of = |column: &str| facts.values().find(|domain| plain(domain, column));
     let reads = |values: &[&str]| of("verb").is_some_and(|verb| verb.is_among(values));
     if audit && named.iter().all(|name| name != "kube-audit") && named.iter().any(carries) {
-        return reads(&["get", "list"])
-            .then(|| "kube-audit-admin has no get and no list; write categories = [\"kube-audit\"]".to_owned());
+        return reads(&["get", "list"]).then(|| {
+            "kube-audit-admin has no get and no list; write categories = [\"kube-audit\"]".to_owned()
+        });
     }
-    if audit && reads(&["get", "list"]) && (named.is_empty() || named.iter().any(|n| n == "kube-audit-admin")) {
+    if audit && reads(&["get", "list"]) && (named.is_empty() || named.iter().any(|n| n == "kube-audit-admin"))
+    {
         return Some(
             "kube-audit-admin has no get and no list; write categories = [\"kube-audit\"], so that the rule is called blind without it"
                 .to_owned(),
@@ -102,15 +110,34 @@ fn header(rule: &Detection, seen: &Seen) -> Option<String> {
         return Some(format!("the SQL lets no row of category \"{name}\" through; remove it or read it"));
     }
     let forgotten = only.iter().find(|name| !named.contains(*name))?;
-    Some(format!("the SQL reads category \"{forgotten}\"; add it to categories, so that the rule is called blind without it"))
+    Some(format!(
+        "the SQL reads category \"{forgotten}\"; add it to categories, so that the rule is called blind without it"
+    ))
 }
 
 fn plain(domain: &Domain, column: &str) -> bool {
     domain.reads.as_ref().is_some_and(|(read, plain)| *plain && read.name == column)
 }
 
-fn is(domain: &Domain, of: &str, column: &str) -> bool {
-    domain.reads.as_ref().is_some_and(|(read, plain)| *plain && read.of == of && read.name == column)
+/// Finds the names of columns that a query gives to something else (`CASE … END AS decision`).
+#[derive(Debug, Default)]
+struct Names {
+    own: BTreeSet<String>,
+}
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { expr, alias } = item
+                && column_of(expr).is_none_or(|column| column.name != alias.value)
+            {
+                self.own.insert(alias.value.clone());
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// What a statement says.
@@ -132,7 +159,9 @@ impl Seen {
         };
         for join in select.from.iter().flat_map(|table| &table.joins) {
             let (condition, inner) = match &join.join_operator {
-                JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on)) => (on, true),
+                JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on)) => {
+                    (on, true)
+                }
                 JoinOperator::Left(JoinConstraint::On(on))
                 | JoinOperator::LeftOuter(JoinConstraint::On(on))
                 | JoinOperator::Right(JoinConstraint::On(on))
@@ -191,7 +220,7 @@ impl Seen {
 
     fn literal(&mut self, expr: &Expr, literal: &Expr) {
         let Some(value) = constant(literal) else { return };
-        if let Some(message) = values::misspelled(expr, &value) {
+        if let Some(message) = values::misspelled(expr, &value, &self.conditions.own) {
             self.conditions.problems.push(Problem { at: position(literal.span().start), message });
         }
     }

@@ -212,8 +212,8 @@ fn compared(expr: &Expr) -> Option<Compared> {
     }
 }
 
-/// Why the expression never equals the literal, if it is known.
-pub(super) fn misspelled(expr: &Expr, literal: &str) -> Option<String> {
+/// Why the expression never equals the literal, if it is known; `own` are names that are no columns here.
+pub(super) fn misspelled(expr: &Expr, literal: &str, own: &BTreeSet<String>) -> Option<String> {
     if let Expr::Function(function) = expr
         && matches!(word(&function.name)?.as_str(), "lower" | "image_registry")
         && has_upper(literal)
@@ -222,7 +222,7 @@ pub(super) fn misspelled(expr: &Expr, literal: &str) -> Option<String> {
         return Some(format!("never equal: {name}() gives lower case, and '{literal}' is not"));
     }
     let Compared { name, defaults } = compared(expr)?;
-    if defaults.contains(literal) {
+    if defaults.contains(literal) || own.contains(name) {
         return None;
     }
     if let Some(known) = values(name) {
@@ -235,9 +235,9 @@ pub(super) fn misspelled(expr: &Expr, literal: &str) -> Option<String> {
     }
     match name {
         "resource" => match literal.split_once('/') {
-            Some((resource, rest)) => {
-                Some(format!("no log has {name} '{literal}'; write resource = '{resource}' AND subresource = '{rest}'"))
-            }
+            Some((resource, rest)) => Some(format!(
+                "no log has {name} '{literal}'; write resource = '{resource}' AND subresource = '{rest}'"
+            )),
             None => unlike(name, literal, RESOURCES),
         },
         "subresource" => unlike(name, literal, SUBRESOURCES),
