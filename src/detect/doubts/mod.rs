@@ -97,12 +97,8 @@ fn header(rule: &Detection, seen: &Seen) -> Option<String> {
             "kube-audit-admin has no get and no list; write categories = [\"kube-audit\"]".to_owned()
         });
     }
-    if audit && reads(&["get", "list"]) && (named.is_empty() || named.iter().any(|n| n == "kube-audit-admin"))
-    {
-        return Some(
-            "kube-audit-admin has no get and no list; write categories = [\"kube-audit\"], so that the rule is called blind without it"
-                .to_owned(),
-        );
+    if audit && reads(&["get", "list"]) && named.iter().any(|name| name == "kube-audit-admin") {
+        return Some("kube-audit-admin has no get and no list; remove it from categories".to_owned());
     }
     let only = of("category").filter(|domain| klog && domain.null == Null::Not)?.only.as_ref()?;
     let filtered = named.iter().find(|name| !only.contains(*name));
