@@ -11,11 +11,8 @@ mod bodies;
 mod buffer;
 mod codec;
 mod collector;
-<<<<<<< HEAD
 mod dormant;
-=======
 pub mod doubts;
->>>>>>> e42ccf5 (check: conditions that are never true, words no log has, rules without a bodiless case, list entries without effect)
 mod emitted;
 mod engine;
 mod explain;
