@@ -1,6 +1,6 @@
-//! `docs/columns.md` and `detections/README.md` say what there is: they are made from the schema, the
-//! functions and the pack, and must be what the repository holds. `UPDATE_DOCS=1 cargo test docs` writes
-//! them.
+//! `docs/columns.md`, `detections/README.md` and `docs/coverage.md` say what there is: they are made from
+//! the schema, the functions and the pack, and must be what the repository holds.
+//! `UPDATE_DOCS=1 cargo test docs` writes them.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,8 +9,10 @@ use std::path::Path;
 use aksentry::alert::Status;
 use aksentry::decode::principal_classes;
 use aksentry::detect::functions::catalogue;
-use aksentry::event::schema::{AUDIT, CONTROL_PLANE, Column};
+use aksentry::event::schema::{AUDIT, CONTROL_PLANE, Column, values};
 use aksentry::rules::{Catalog, Kind, Sources};
+
+use crate::cli::run_at_root;
 
 /// A row of a Markdown table.
 fn row(page: &mut String, cells: &[&str]) {
@@ -170,9 +172,16 @@ fn span(window: chrono::TimeDelta) -> String {
 }
 
 #[test]
+fn coverage_is_documented_as_it_is() {
+    holds("docs/coverage.md", &run_at_root(["rules", "coverage", "--markdown"]).code(0).out);
+}
+
+#[test]
 fn the_classes_that_a_column_names_are_those_of_the_table() {
     let column = AUDIT.iter().find(|c| c.name == "principal_class").unwrap();
     for (class, _) in principal_classes() {
         assert!(column.meaning.contains(class), "{class} in \"{}\"", column.meaning);
     }
+    let names: Vec<&str> = principal_classes().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, values("principal_class").unwrap(), "what `check` compares with");
 }

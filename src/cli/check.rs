@@ -1,8 +1,9 @@
 //! `aksentry check`: every problem of the configuration and of every detection, query and list, in one
 //! run, and whether what the configuration names answers.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,7 +14,9 @@ use super::probe::{self, Found};
 use super::{Context, Exit, config, engine, terminal};
 use crate::alert::Object;
 use crate::config::Config;
-use crate::rules::{Diagnostic, Level};
+use crate::detect::doubts;
+use crate::pipeline::cases::without_a_bodiless_case;
+use crate::rules::{Catalog, Diagnostic, Level, Peers, Queries};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -33,19 +36,27 @@ impl Check {
             problems.extend(catalog.open_geoip(engine::geoip(context, config)));
         }
         problems.extend(catalog.geoip.verify());
+        let (queries, found) = engine::queries(context)?;
+        problems.extend(found);
+        problems.extend(crate::hunt::check(&queries, &catalog));
+        problems.extend(Peers::load(&catalog).1);
+        let mut cases = BTreeMap::new();
+        for rule in &catalog.detections {
+            let (found, wrong) = catalog.cases(rule);
+            problems.extend(wrong);
+            cases.insert(rule.id.clone(), found);
+        }
         let mute = match engine::planned(&catalog) {
-            Ok(engine) => engine.mute().map(|(rule, reason)| (rule.to_owned(), reason)).collect(),
+            Ok(engine) => {
+                problems.extend(without_a_bodiless_case(&engine, &cases));
+                engine.mute().map(|(rule, reason)| (rule.to_owned(), reason)).collect()
+            }
             Err(found) => {
                 problems.extend(found);
                 Vec::new()
             }
         };
-        for rule in &catalog.detections {
-            problems.extend(catalog.cases(rule).1);
-        }
-        let (queries, found) = engine::queries(context)?;
-        problems.extend(found);
-        problems.extend(crate::hunt::check(&queries, &catalog));
+        problems.extend(doubts(&catalog, &queries, &problems));
         let config = match config {
             Some(Ok(config)) => {
                 problems.extend(config.warnings.iter().cloned().chain(config.check_rules(&catalog)));
@@ -95,6 +106,15 @@ impl Check {
     }
 }
 
+/// What is allowed and does nothing. A file that is wrong is to be corrected first.
+fn doubts(catalog: &Catalog, queries: &Queries, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+    let wrong = |path: &Path| problems.iter().any(|p| p.level == Level::Error && p.path == path);
+    let rules = catalog.detections.iter().filter(|rule| !wrong(&rule.path)).flat_map(doubts::rule);
+    let asked = queries.all.iter().filter(|query| !wrong(&query.path)).flat_map(doubts::query);
+    let complete = problems.iter().all(|problem| problem.level != Level::Error);
+    rules.chain(asked).chain(doubts::lists(catalog, queries, complete)).collect()
+}
+
 /// Tries what the configuration names; how much of it cannot be used.
 fn online(config: &Config, report: &mut Report) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -135,7 +155,7 @@ impl Report {
             ("level", json!(level)),
             ("message", json!(problem.message)),
         ];
-        self.print(&item, || problem.to_string())
+        self.print(&item, || terminal::safe(&problem.to_string()))
     }
 
     fn probe(&mut self, name: &str, found: &Found) -> anyhow::Result<()> {

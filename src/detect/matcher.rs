@@ -239,7 +239,7 @@ impl Scan {
 }
 
 /// Rows for which the expression is true; null counts as false.
-fn truth(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanBuffer> {
+pub(super) fn truth(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanBuffer> {
     let value = expr.evaluate(rows)?.into_array(rows.num_rows())?;
     let bools = value.as_boolean_opt().ok_or_else(|| {
         DataFusionError::Plan(format!("the row filter is {}, not a condition", value.data_type()))
@@ -251,7 +251,7 @@ fn truth(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanBuff
 }
 
 /// The expression without table aliases: filters are evaluated on the bare table.
-fn unqualified(expr: Expr) -> Result<Expr> {
+pub(super) fn unqualified(expr: Expr) -> Result<Expr> {
     expr.transform(|e| {
         Ok(match e {
             Expr::Column(column) => datafusion::common::tree_node::Transformed::yes(Expr::Column(

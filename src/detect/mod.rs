@@ -7,10 +7,12 @@
 mod advance;
 mod baseline;
 mod blind;
+mod bodies;
 mod buffer;
 mod codec;
 mod collector;
 mod dormant;
+pub mod doubts;
 mod emitted;
 mod engine;
 mod expiry;

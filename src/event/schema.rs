@@ -263,6 +263,48 @@ pub const CONTROL_PLANE: &[Column] = &[
     column("raw", Text, "properties.log, else the whole record", "the text as it was logged"),
 ];
 
+/// Every value a column can have, where there are few; `None` where there is no end of them. A verb of a
+/// request that is for no resource is its HTTP method in lower case.
+pub fn values(column: &str) -> Option<&'static [&'static str]> {
+    Some(match column {
+        "level" => &["Metadata", "Request", "RequestResponse"],
+        "stage" => &["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"],
+        "verb" => &[
+            "get",
+            "list",
+            "watch",
+            "create",
+            "update",
+            "patch",
+            "delete",
+            "deletecollection",
+            "proxy",
+            "connect",
+            "head",
+            "options",
+            "post",
+            "put",
+            "trace",
+        ],
+        "principal_class" => &[
+            "anonymous",
+            "node",
+            "system-sa",
+            "service-account",
+            "system",
+            "aks",
+            "local-admin",
+            "entra-app",
+            "entra-user",
+            "other",
+        ],
+        "decision" => &["allow", "forbid"],
+        "severity" => &["info", "warning", "error", "fatal"],
+        "stream" => &["stdout", "stderr"],
+        _ => return None,
+    })
+}
+
 fn schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(
         columns

@@ -5,7 +5,7 @@
 //! restart, where windows that more rows can only add to are evaluated at once. All three must raise
 //! the same alerts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -157,6 +157,25 @@ impl CaseRunner {
         }
         alerts
     }
+}
+
+/// Rules whose alerts depend on a body, and no case of theirs shows what they do without one.
+pub fn without_a_bodiless_case(engine: &Engine, cases: &BTreeMap<String, Vec<Case>>) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for rule in engine.body_rules() {
+        let cases = cases.get(&rule.detection.id).map(Vec::as_slice).unwrap_or_default();
+        let shown = |case: &Case| decode(&case.input).is_ok_and(|(batch, _)| rule.is_shown_without(&batch));
+        if cases.is_empty() || cases.iter().any(shown) {
+            continue;
+        }
+        let message = format!(
+            "the rule decides by {}, and no case shows what it does without: add silent-no-body.ndjson with an event \
+             it would look at, at level Metadata or cut",
+            rule.columns.join(" and ")
+        );
+        problems.push(Diagnostic::warning(&rule.detection.path, rule.detection.position("sql"), message));
+    }
+    problems
 }
 
 /// Decodes a case's text and takes out duplicates.

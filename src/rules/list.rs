@@ -326,7 +326,7 @@ fn is_broken_range(value: &str) -> bool {
 
 /// Text with `*` for any characters, none included.
 #[derive(Debug, Clone)]
-struct Pattern {
+pub(super) struct Pattern {
     prefix: String,
     /// What must follow in this order between prefix and suffix.
     middle: Vec<String>,
@@ -334,7 +334,7 @@ struct Pattern {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Pattern {
+    pub fn new(text: &str) -> Pattern {
         let mut parts: Vec<String> = text.split('*').map(String::from).collect();
         let suffix = parts.pop().unwrap_or_default();
         let middle =
@@ -342,7 +342,7 @@ impl Pattern {
         Pattern { prefix: parts.pop().unwrap_or_default(), middle, suffix }
     }
 
-    fn matches(&self, value: &str) -> bool {
+    pub fn matches(&self, value: &str) -> bool {
         // Taking the leftmost place of each part is enough: it leaves the most for the rest.
         let Some(mut rest) =
             value.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_suffix(self.suffix.as_str()))

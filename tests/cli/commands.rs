@@ -137,6 +137,60 @@ fn coverage_names_the_rules_that_are_blind() {
 }
 
 #[test]
+fn coverage_counts_queries_and_what_a_category_feeds() {
+    let place = place();
+    place.put("queries/reads.sql", "-- /// query\n-- title = \"Reads\"\n-- description = \"d\"\n-- section = [4, 6]\n-- ///\nSELECT verb FROM audit ORDER BY verb\n");
+    let out = place.run("rules coverage").code(0).out;
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let find = |by: &str, value: &str| {
+        lines
+            .iter()
+            .find(|line| line["by"] == by && line["value"] == value)
+            .unwrap_or_else(|| panic!("{by} {value}"))
+    };
+    assert_eq!(find("section", "4")["query_ids"], serde_json::json!(["reads"]));
+    assert_eq!((&find("section", "6")["rules"], &find("section", "6")["queries"]), (&0.into(), &1.into()));
+    assert_eq!(find("reads", "kube-audit-admin")["ids"], serde_json::json!(["secret-get"]));
+    assert_eq!(find("peers", "all")["name"], "1 of 134 detections that another product has");
+    let falco = find("peer", "Falco")["name"].as_str().unwrap();
+    assert!(falco.starts_with("1 of ") && falco.ends_with(" rules covered, 1 out of reach"), "{falco}");
+}
+
+#[test]
+fn coverage_is_a_layer_a_page_or_a_table_of_peers() {
+    let place = place();
+    place.run("rules coverage --navigator layer.json").code(0).says("layer.json written");
+    let text = place.read("layer.json");
+    assert_eq!(place.run("rules coverage --navigator -").code(0).out, text);
+    let layer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&layer["versions"]["layer"], &layer["domain"]), (&"4.5".into(), &"enterprise-attack".into()));
+    assert_eq!(layer["techniques"][1]["comment"], "secret-get");
+    place
+        .run("rules coverage --navigator none/layer.json")
+        .code(2)
+        .says("writing the layer to none/layer.json");
+    place.run("rules coverage --navigator - --peers").code(2).says("cannot be used with");
+
+    let page = place.run("rules coverage --markdown").code(0).out;
+    assert!(
+        page.contains("| [T1552.007](https://attack.mitre.org/techniques/T1552/007/) | 1 | [secret-get]"),
+        "{page}"
+    );
+
+    let ours =
+        "peer,rule,detections,note\nA,read,secret-get,\nA,both,secret-get other,why\nA,arm,,elsewhere\n";
+    place.put("detections/peers.csv", ours);
+    let out = place.run("rules coverage --peers --format csv").code(0).out;
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "peer,rule,state,detections,missing,note");
+    assert!(lines[1].starts_with("A,read,covered,") && lines[2].contains(",partly covered,"), "{out}");
+    assert!(lines[3].starts_with("A,arm,out of reach,") && lines[3].ends_with(",elsewhere"), "{out}");
+    place.put("detections/peers.csv", "peer,rule\nA,read,,\n");
+    place.run("rules coverage --peers").code(2).says("detections/peers.csv:2:1: no detections for \"read\"");
+    assert!(place.run("check").code(1).out.contains("detections/peers.csv:1:1: the table begins with"));
+}
+
+#[test]
 fn hunt_prints_rows_and_refuses_what_is_no_query() {
     let place = place();
     let hunt = |sql: &str, format: &str| place.run_args(["hunt", "-e", sql, "in.json", "--format", format]);

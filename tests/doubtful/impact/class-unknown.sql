@@ -1,0 +1,11 @@
+-- /// detection
+-- title = "Somebody deleted pods"
+-- severity = "low"
+-- status = "stable"
+-- key = ["cluster"]
+-- summary = "pods of {cluster} were deleted"
+-- description = "Look who it was."
+-- ///
+SELECT cluster
+FROM audit
+WHERE verb = 'delete' AND coalesce(principal_class, 'other') NOT IN ('azure', 'other')

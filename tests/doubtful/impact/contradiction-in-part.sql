@@ -1,0 +1,12 @@
+-- /// detection
+-- title = "Somebody deleted pods"
+-- severity = "low"
+-- status = "stable"
+-- key = ["cluster"]
+-- summary = "pods of {cluster} were deleted"
+-- description = "Look who it was."
+-- ///
+SELECT cluster
+FROM audit
+WHERE resource = 'pods'
+    AND (verb = 'delete' OR (name LIKE 'a%' AND name IS NULL))
