@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Operators that check their rights at start: add them to lists/permission_checkers.csv",
 -- ]
--- follow_up = ["identity-timeline", "address-activity", "tokens-created"]
+-- follow_up = ["identity-timeline", "address-timeline", "tokens-created"]
 -- ///
 
 SELECT

@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Scanners of the internet, Defender's attack surface management",
 -- ]
--- follow_up = ["address-activity"]
+-- follow_up = ["address-timeline"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "None is known",
 -- ]
--- follow_up = ["identity-timeline", "address-activity", "exec-sessions"]
+-- follow_up = ["identity-timeline", "address-timeline", "exec-sessions"]
 -- ///
 
 SELECT

@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "None is known",
 -- ]
--- follow_up = ["address-activity", "identity-timeline"]
+-- follow_up = ["address-timeline", "identity-timeline"]
 -- ///
 
 SELECT

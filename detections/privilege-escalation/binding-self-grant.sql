@@ -21,7 +21,7 @@
 --   "GitOps that binds its own account: add it to lists/rbac_managers.csv",
 --   "Updates (PUT) of a binding that names the author already: the change is not known",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 --   "An annotation set on a built-in role, such as rbac.authorization.kubernetes.io/autoupdate",
 --   "Charts that own a role with a system: name and upgrade it, such as metrics-server",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT
