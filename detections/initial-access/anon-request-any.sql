@@ -11,7 +11,7 @@
 --
 -- description = """
 -- Every API server with a public address is scanned all day, so this is only counted (shadow), one for each address and
--- day: material for address-activity. What is allowed to anonymous clients is anon-request-allowed, scans of Kubernetes
+-- day: material for address-timeline. What is allowed to anonymous clients is anon-request-allowed, scans of Kubernetes
 -- are anon-endpoint-enumeration. Health checks, the version and the issuer's keys are left out. No body is needed. If
 -- there is any of it, restrict the address ranges of the API server.
 -- """
