@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "People behind a VPN service",
 -- ]
--- follow_up = ["address-activity", "identity-timeline"]
+-- follow_up = ["address-timeline", "identity-timeline"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Provisioning scripts that read their node with the bootstrap token",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

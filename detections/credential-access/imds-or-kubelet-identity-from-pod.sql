@@ -20,7 +20,7 @@
 -- false_positives = [
 --   "A range of pods that holds nodes in another cluster: list narrower ranges",
 -- ]
--- follow_up = ["address-activity", "identity-timeline", "privileged-workloads"]
+-- follow_up = ["address-timeline", "identity-timeline", "privileged-workloads"]
 -- ///
 
 SELECT

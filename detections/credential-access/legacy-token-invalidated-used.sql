@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "A forgotten job that runs once a year",
 -- ]
--- follow_up = ["address-activity", "tokens-created"]
+-- follow_up = ["address-timeline", "tokens-created"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Agents of yours that use the kubelet's kubeconfig: give them a service account, or add them to lists/node_user_agents.csv",
 -- ]
--- follow_up = ["identity-timeline", "address-activity", "secrets-read-by-identity"]
+-- follow_up = ["identity-timeline", "address-timeline", "secrets-read-by-identity"]
 -- ///
 
 SELECT

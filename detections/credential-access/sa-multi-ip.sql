@@ -21,7 +21,7 @@
 --   "A pipeline on hosted runners that signs in with a service account: use workload identity, or add the account to lists/external_accounts.csv",
 --   "Clusters with outbound addresses in many networks (several address prefixes)",
 -- ]
--- follow_up = ["address-activity", "identity-timeline", "tokens-created"]
+-- follow_up = ["address-timeline", "identity-timeline", "tokens-created"]
 -- ///
 
 SELECT

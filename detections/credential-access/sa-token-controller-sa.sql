@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "None known",
 -- ]
--- follow_up = ["tokens-created", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["tokens-created", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

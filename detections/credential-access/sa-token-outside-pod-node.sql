@@ -25,7 +25,7 @@
 --   "Pods of nodes with several addresses, or of both address families: add the networks to lists/cluster_networks.csv",
 --   "A cluster with several outbound addresses outside Azure: add those there",
 -- ]
--- follow_up = ["address-activity", "identity-timeline", "exec-sessions"]
+-- follow_up = ["address-timeline", "identity-timeline", "exec-sessions"]
 -- ///
 
 SELECT

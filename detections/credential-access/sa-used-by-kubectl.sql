@@ -20,7 +20,7 @@
 --   "Jobs, chart hooks and CI runners that call kubectl or curl in the cluster: add the account to lists/external_accounts.csv",
 --   "Dashboards that pass the browser's user agent on",
 -- ]
--- follow_up = ["identity-timeline", "address-activity", "tokens-created"]
+-- follow_up = ["identity-timeline", "address-timeline", "tokens-created"]
 -- ///
 
 SELECT

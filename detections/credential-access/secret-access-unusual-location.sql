@@ -20,7 +20,7 @@
 -- false_positives = [
 --   "Travel, home offices, hosted pipelines: add steady addresses to lists/known_addresses.csv",
 -- ]
--- follow_up = ["secrets-read-by-identity", "address-activity"]
+-- follow_up = ["secrets-read-by-identity", "address-timeline"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Operators that copy secrets between namespaces: add them to lists/secret_readers.csv",
 -- ]
--- follow_up = ["secrets-read-by-identity", "identity-timeline", "address-activity"]
+-- follow_up = ["secrets-read-by-identity", "identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

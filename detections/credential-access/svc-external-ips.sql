@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Load balancers of your own in the cluster (MetalLB, kube-vip): add their account to lists/service_status_writers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "netpol-history"]
+-- follow_up = ["object-history", "identity-timeline", "network-policy-history"]
 -- ///
 
 SELECT

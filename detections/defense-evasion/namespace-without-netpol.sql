@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Short-lived namespaces of CI; clusters with policies for the whole cluster, or without a network policy engine",
 -- ]
--- follow_up = ["namespace-changes", "netpol-history"]
+-- follow_up = ["changes-by-namespace", "network-policy-history"]
 -- ///
 
 SELECT

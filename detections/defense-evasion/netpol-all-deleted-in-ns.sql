@@ -21,7 +21,7 @@
 -- false_positives = [
 --   "An application taken down by hand or by a pipeline without its namespace: add the pipeline to lists/workload_deployers.csv",
 -- ]
--- follow_up = ["netpol-history", "namespace-changes", "identity-timeline"]
+-- follow_up = ["network-policy-history", "changes-by-namespace", "identity-timeline"]
 -- ///
 
 SELECT

@@ -20,7 +20,7 @@
 --   "Policies of charts that open everything on purpose; GitOps: add the identity to lists/workload_deployers.csv",
 --   "Debugging by hand",
 -- ]
--- follow_up = ["netpol-history", "object-history", "identity-timeline"]
+-- follow_up = ["network-policy-history", "object-history", "identity-timeline"]
 -- ///
 
 SELECT

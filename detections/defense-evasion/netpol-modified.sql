@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "Policies written by people or pipelines: add their identity to lists/workload_deployers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "netpol-history"]
+-- follow_up = ["object-history", "identity-timeline", "network-policy-history"]
 -- ///
 
 SELECT

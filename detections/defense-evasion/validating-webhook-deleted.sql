@@ -44,4 +44,10 @@ WHERE
     )
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('cleanup_controllers', username)
+    AND NOT listed('workload_deployers', username)
+    AND NOT coalesce(
+        listed('webhook_managers', username)
+        AND starts_with(name, sa_namespace(username) || '-'),
+        false
+    )
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

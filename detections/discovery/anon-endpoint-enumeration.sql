@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Your own vulnerability scanner, without credentials",
 -- ]
--- follow_up = ["address-activity"]
+-- follow_up = ["address-timeline"]
 -- ///
 
 SELECT

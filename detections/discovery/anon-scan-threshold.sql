@@ -20,7 +20,7 @@
 -- false_positives = [
 --   "Scanning services (Censys, Shodan), Defender's attack surface management",
 -- ]
--- follow_up = ["address-activity"]
+-- follow_up = ["address-timeline"]
 -- ///
 
 SELECT

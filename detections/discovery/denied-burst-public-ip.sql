@@ -21,7 +21,7 @@
 --   "An office or the cluster's own outbound address shared by many: add it to lists/known_addresses.csv",
 --   "A dashboard opened by someone with few rights",
 -- ]
--- follow_up = ["address-activity", "denied-by-identity"]
+-- follow_up = ["address-timeline", "denied-by-identity"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "New tools and dashboards",
 -- ]
--- follow_up = ["denied-by-identity", "address-activity"]
+-- follow_up = ["denied-by-identity", "address-timeline"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "A large node drained at once",
 -- ]
--- follow_up = ["denied-by-identity", "identity-timeline", "address-activity"]
+-- follow_up = ["denied-by-identity", "identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "k9s, Lens and the portal opened by people with few rights: look at user_agent",
 -- ]
--- follow_up = ["identity-timeline", "denied-by-identity", "address-activity"]
+-- follow_up = ["identity-timeline", "denied-by-identity", "address-timeline"]
 -- ///
 
 SELECT

@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Audits of your own: add the account to lists/security_scanners.csv",
 -- ]
--- follow_up = ["identity-timeline", "denied-by-identity", "address-activity"]
+-- follow_up = ["identity-timeline", "denied-by-identity", "address-timeline"]
 -- ///
 
 SELECT

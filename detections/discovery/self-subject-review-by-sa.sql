@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A workload's or a node's identity asked what it may do"
--- severity = "high"
+-- severity = "medium"
 -- status = "stable"
 -- attack = ["T1069.003", "T1613"]
 -- section = [6, 1]
@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Operators that check their rights at start: add them to lists/permission_checkers.csv",
 -- ]
--- follow_up = ["identity-timeline", "address-activity", "tokens-created"]
+-- follow_up = ["identity-timeline", "address-timeline", "tokens-created"]
 -- ///
 
 SELECT

@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "None known",
 -- ]
--- follow_up = ["address-activity", "new-images"]
+-- follow_up = ["address-timeline", "new-images"]
 -- ///
 
 SELECT

@@ -21,7 +21,7 @@
 -- false_positives = [
 --   "Pipelines that patch private clusters this way",
 -- ]
--- follow_up = ["exec-sessions", "identity-timeline", "address-activity"]
+-- follow_up = ["exec-sessions", "identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

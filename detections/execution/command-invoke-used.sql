@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Administrators of private clusters, pipelines: add the cluster to lists/command_invoke_clusters.csv",
 -- ]
--- follow_up = ["exec-sessions", "address-activity", "object-history"]
+-- follow_up = ["exec-sessions", "address-timeline", "object-history"]
 -- ///
 
 SELECT

@@ -15,7 +15,7 @@
 -- false_positives = [
 --   "New applications and previews",
 -- ]
--- follow_up = ["namespace-changes", "identity-timeline"]
+-- follow_up = ["changes-by-namespace", "identity-timeline"]
 -- ///
 
 SELECT

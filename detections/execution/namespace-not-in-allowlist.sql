@@ -16,7 +16,7 @@
 -- false_positives = [
 --   "New applications: add the namespace to lists/allowed_namespaces.csv",
 -- ]
--- follow_up = ["namespace-changes", "identity-timeline"]
+-- follow_up = ["changes-by-namespace", "identity-timeline"]
 -- ///
 
 SELECT

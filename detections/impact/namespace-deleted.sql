@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "Applications that are removed; names of your previews: add them to lists/short_lived_namespaces.csv",
 -- ]
--- follow_up = ["namespace-changes", "identity-timeline"]
+-- follow_up = ["changes-by-namespace", "identity-timeline"]
 -- ///
 
 SELECT

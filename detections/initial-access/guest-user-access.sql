@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Consultants from another company: add them to lists/allowed_guests.csv",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

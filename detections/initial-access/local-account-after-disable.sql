@@ -20,7 +20,7 @@
 -- false_positives = [
 --   "The hours after local accounts were disabled, before certificates are rotated",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

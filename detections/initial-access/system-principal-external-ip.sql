@@ -19,7 +19,7 @@
 --   "Clusters that leave through a firewall outside Azure: add its addresses to lists/cluster_networks.csv",
 --   "Argo CD or CI in another cloud signing in with a service account: use workload identity, or add its address there",
 -- ]
--- follow_up = ["address-activity", "identity-timeline", "tokens-created"]
+-- follow_up = ["address-timeline", "identity-timeline", "tokens-created"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 --   "Carrier networks and company proxies that change the address with every request: add them to lists/known_addresses.csv",
 --   "A shared local account",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

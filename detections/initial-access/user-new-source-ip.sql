@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Travel, mobile networks, Cloud Shell: add offices and VPNs to lists/known_addresses.csv",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

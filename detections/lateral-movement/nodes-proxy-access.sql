@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Monitoring that reads /pods of kubelets this way: give it metrics paths, or nodes/metrics rights",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

@@ -21,7 +21,7 @@
 --   "Certificates that are renewed less often than every 90 days",
 --   "New operators and new releases of them; new add-ons after an upgrade of AKS",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

@@ -20,7 +20,7 @@
 --   "Roles activated for a time by Privileged Identity Management: each activation may be a new assignment",
 --   "Access given on purpose",
 -- ]
--- follow_up = ["identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

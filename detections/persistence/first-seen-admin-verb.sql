@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "New tasks, new colleagues",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

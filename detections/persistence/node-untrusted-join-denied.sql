@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "Machines of your own: add their names to lists/node_names.csv",
 -- ]
--- follow_up = ["denied-by-identity", "address-activity"]
+-- follow_up = ["denied-by-identity", "address-timeline"]
 -- ///
 
 SELECT

@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "Machines of your own joined on purpose: add their names to lists/node_names.csv",
 -- ]
--- follow_up = ["identity-timeline", "address-activity"]
+-- follow_up = ["identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

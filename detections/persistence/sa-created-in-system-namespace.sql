@@ -16,7 +16,7 @@
 -- false_positives = [
 --   "Agents you install into kube-system: add the identity that deploys them to lists/sa_managers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

@@ -17,7 +17,7 @@
 -- false_positives = [
 --   "Tools outside the cluster that were given a long token (Spinnaker, dashboards, CI): move them to workload identity",
 -- ]
--- follow_up = ["tokens-created", "identity-timeline", "address-activity"]
+-- follow_up = ["tokens-created", "identity-timeline", "address-timeline"]
 -- ///
 
 SELECT

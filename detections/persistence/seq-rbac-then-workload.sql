@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "helm install by people and pipelines: add pipelines to lists/workload_deployers.csv",
 -- ]
--- follow_up = ["identity-timeline", "cluster-admin-paths", "object-history"]
+-- follow_up = ["identity-timeline", "cluster-admins-by-bindings", "object-history"]
 -- ///
 
 SELECT

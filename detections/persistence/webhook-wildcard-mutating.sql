@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A mutating webhook sees secrets, tokens or everything"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1546", "T1552", "T1557"]
 -- section = [8, 4]
@@ -36,7 +36,11 @@ WHERE
     AND status_code BETWEEN 200 AND 299
     AND verb IN ('create', 'update', 'patch')
     AND resource = 'mutatingwebhookconfigurations'
-    AND regexp_like(object, '"resources"\s*:\s*\[[^\]]*"(\*|\*/\*|secrets|secrets/\*|serviceaccounts/\*|serviceaccounts/token)"')
+    AND regexp_like(
+        object,
+        '"apiGroups"\s*:\s*\[[^\]]*"\*?"[^{}]*"resources"\s*:\s*\[[^\]]*"(\*|\*/\*|secrets|secrets/\*|serviceaccounts/\*|serviceaccounts/token)"'
+        || '|"resources"\s*:\s*\[[^\]]*"(\*|\*/\*|secrets|secrets/\*|serviceaccounts/\*|serviceaccounts/token)"[^{}]*"apiGroups"\s*:\s*\[[^\]]*"\*?"'
+    )
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('webhook_managers', username)
     AND NOT listed('workload_deployers', username)

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "The platform team at work: add its people to lists/platform_admins.csv",
 -- ]
--- follow_up = ["identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

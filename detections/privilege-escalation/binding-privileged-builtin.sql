@@ -19,7 +19,7 @@
 --   "GitOps and cluster tooling that owns bindings: add the identity to lists/rbac_managers.csv",
 --   "A platform team given edit for the whole cluster on purpose",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

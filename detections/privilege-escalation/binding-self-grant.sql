@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "Someone gave a role to themselves"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1098.006", "T1548"]
 -- section = [1]
@@ -21,7 +21,7 @@
 --   "GitOps that binds its own account: add it to lists/rbac_managers.csv",
 --   "Updates (PUT) of a binding that names the author already: the change is not known",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

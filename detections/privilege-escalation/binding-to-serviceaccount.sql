@@ -18,7 +18,7 @@
 -- false_positives = [
 --   "Operators and charts at installation: add the installer to lists/rbac_managers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

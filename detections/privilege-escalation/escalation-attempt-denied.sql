@@ -16,7 +16,7 @@
 -- false_positives = [
 --   "A chart installed by a deployer without enough rights: give it the rights, or install as the platform team",
 -- ]
--- follow_up = ["denied-by-identity", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["denied-by-identity", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

@@ -20,7 +20,7 @@
 -- false_positives = [
 --   "New workloads and colleagues; bindings that are renamed",
 -- ]
--- follow_up = ["identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

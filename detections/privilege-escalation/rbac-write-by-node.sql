@@ -16,7 +16,7 @@
 -- false_positives = [
 --   "None known",
 -- ]
--- follow_up = ["identity-timeline", "address-activity", "privileged-workloads"]
+-- follow_up = ["identity-timeline", "address-timeline", "privileged-workloads"]
 -- ///
 
 SELECT

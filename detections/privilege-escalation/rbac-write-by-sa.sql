@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A service account wrote roles or bindings"
--- severity = "high"
+-- severity = "medium"
 -- status = "stable"
 -- attack = ["T1098.006"]
 -- section = [1]
@@ -19,7 +19,7 @@
 --   "Extensions that AKS installs for you (extension-operator of kube-system): add that account to lists/rbac_managers.csv",
 --   "Operators: add them to lists/rbac_operators.csv if they write inside namespaces, to lists/rbac_managers.csv if cluster-wide is their job",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Charts that aggregate rights on core objects on purpose; GitOps and operators: add the identity to lists/rbac_managers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

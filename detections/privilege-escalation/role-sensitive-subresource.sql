@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Prometheus and Datadog charts with nodes/proxy, cert-manager and external-secrets at installation: add the installer to lists/rbac_managers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Operators whose own role is all stars, when they are upgraded by hand: have them narrowed, or add the installer to lists/rbac_managers.csv",
 -- ]
--- follow_up = ["object-history", "identity-timeline", "cluster-admin-paths"]
+-- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
 -- ///
 
 SELECT

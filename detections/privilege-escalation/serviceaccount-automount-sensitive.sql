@@ -11,7 +11,7 @@
 -- description = """
 -- A pod that runs as an account with far rights and mounts its token hands those rights to whoever gets into the pod.
 -- Which accounts are powerful is not in one event: lists/privileged_accounts.csv holds them as namespace/name
--- (cluster-admin-paths and cluster-admins-by-bindings find yours). AKS and lists/workload_deployers.csv do not count;
+-- (cluster-admins-by-bindings finds yours). AKS and lists/workload_deployers.csv do not count;
 -- automountServiceAccountToken: false on the pod does not either, on the account it is not seen. Every workload kind
 -- counts, on create, update and patch; what the built-in controllers make from it does not, and dry runs do not. At
 -- level Metadata, or when the body was cut before the account, nothing is known and the rule stays silent
