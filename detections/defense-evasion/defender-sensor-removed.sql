@@ -11,10 +11,10 @@
 -- description = """
 -- Defender for Containers sees processes on the nodes; who works on nodes removes it first. Fires for a delete, update
 -- or patch of what the sensor consists of, by anybody but AKS, the control plane and the controllers and kubelets that
--- delete its pods in their work. Taking away the daemon set's nodes or image by a patch counts, a restart does not. A delete
--- of all daemon sets of kube-system counts; an update of its settings and secrets, which it makes itself, does not. No
--- body is needed; dry runs do not count. Turn the profile off and on again (az aks update --enable-defender), and look
--- at the nodes for the time in between.
+-- delete its pods in their work. Taking away the daemon set's nodes or image by a patch counts, a restart does not. A
+-- delete of all daemon sets of kube-system counts; an update of its settings and secrets, which it makes itself, does
+-- not. No body is needed; dry runs do not count. Turn the profile off and on again (az aks update --enable-defender),
+-- and look at the nodes for the time in between.
 -- """
 -- false_positives = [
 --   "A change of its settings while support works on it",

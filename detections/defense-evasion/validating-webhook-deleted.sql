@@ -9,13 +9,13 @@
 -- summary = "{username} deleted ({verb}) the admission check {object_name} of {cluster}, from {client_ip}"
 --
 -- description = """
--- Azure Policy (Gatekeeper), Kyverno, image verification and AKS's own guardrails are validating webhooks: with one gone,
--- what it refused is accepted from that second on. The webhooks that change objects (workload identity, Ratify) count
--- where their name says azure-wi or ratify; others are webhook-config-changed's. AKS, the
--- garbage collector and GitOps are left out, and an engine of lists/webhook_managers.csv that takes away webhooks named
--- after its namespace (Kyverno does when it stops); webhook-config-changed reports those. Other add-ons' accounts are not
--- left out. No body is needed; dry runs do not count when they ask in the address. Restore it, then look at everything
--- that was admitted in between.
+-- Azure Policy (Gatekeeper), Kyverno, image verification and AKS's own guardrails are validating webhooks: with one
+-- gone, what it refused is accepted from that second on. The webhooks that change objects (workload identity, Ratify)
+-- count where their name says azure-wi or ratify; others are webhook-config-changed's. AKS, the garbage collector and
+-- GitOps are left out, and an engine of lists/webhook_managers.csv that takes away webhooks named after its namespace
+-- (Kyverno does when it stops); webhook-config-changed reports those. Other add-ons' accounts are not left out. No body
+-- is needed; dry runs do not count when they ask in the address. Restore it, then look at everything that was admitted
+-- in between.
 -- """
 -- false_positives = [
 --   "Removing a chart that brings a webhook by hand or by a pipeline",

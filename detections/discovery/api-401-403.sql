@@ -11,9 +11,9 @@
 --
 -- description = """
 -- A record of who meets refusals, one for each identity and day. Counted only (shadow): software probes for optional
--- kinds, tokens expire. People of lists/allowed_users.csv, who open dashboards with few rights, are left out; the patterns
--- that matter fire for them too (api-denied-distinct-resources, denied-burst-public-ip, seq-recon-then-secret). Anonymous
--- requests are anon-request-any's. A 401 names nobody. No body is needed.
+-- kinds, tokens expire. People of lists/allowed_users.csv, who open dashboards with few rights, are left out; the
+-- patterns that matter fire for them too (api-denied-distinct-resources, denied-burst-public-ip,
+-- seq-recon-then-secret). Anonymous requests are anon-request-any's. A 401 names nobody. No body is needed.
 -- """
 -- false_positives = [
 --   "Monitoring agents and dashboards without rights on optional kinds: give them the right, or add them to lists/allowed_users.csv; expired tokens",

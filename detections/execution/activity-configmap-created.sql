@@ -8,10 +8,10 @@
 -- summary = "{username}, who is not in lists/allowed_users.csv, created configmaps in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
--- The ordinary work of a cluster, done by an identity that is not expected there: for those who want a record of it with
--- the alerts. Shadow, since it is no sign of anything; make it stable to have it sent. People and pipelines of
--- lists/allowed_users.csv, AKS, the control plane and accounts of the system namespaces are left out. One alert for each
--- identity, namespace and day. No body is needed; dry runs and refused requests do not count.
+-- The ordinary work of a cluster, done by an identity that is not expected there: for those who want a record of it
+-- with the alerts. Shadow, since it is no sign of anything; make it stable to have it sent. People and pipelines of
+-- lists/allowed_users.csv, AKS, the control plane and accounts of the system namespaces are left out. One alert for
+-- each identity, namespace and day. No body is needed; dry runs and refused requests do not count.
 -- """
 -- false_positives = [
 --   "GitOps, operators, new colleagues: add them to lists/allowed_users.csv",

@@ -8,10 +8,11 @@
 -- summary = "{username}, who is not in lists/allowed_users.csv, created services in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
--- The ordinary work of a cluster, done by an identity that is not expected there: for those who want a record of it with
--- the alerts. Shadow, since it is no sign of anything; make it stable to have it sent. People and pipelines of
--- lists/allowed_users.csv, AKS, the control plane and accounts of the system namespaces are left out. One alert for each
--- identity, namespace and day. No body is needed; dry runs and refused requests do not count.
+-- The ordinary work of a cluster, done by an identity that is not expected there: for those who want a record of it
+-- with the alerts. Shadow, since it is no sign of anything; make it stable to have it sent. People and pipelines of
+-- lists/allowed_users.csv, controllers of lists/service_managers.csv, AKS, the control plane and accounts of the system
+-- namespaces are left out. One alert for each identity, namespace and day. No body is needed; dry runs and refused
+-- requests do not count.
 -- """
 -- false_positives = [
 --   "GitOps, operators, new colleagues: add them to lists/allowed_users.csv",
@@ -38,4 +39,5 @@ WHERE
     AND subresource IS NULL
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node', 'system-sa')
     AND NOT listed('allowed_users', username)
+    AND NOT listed('service_managers', username)
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

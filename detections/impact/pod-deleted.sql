@@ -10,9 +10,10 @@
 --
 -- description = """
 -- Restarting by deleting is common, and so is removing the pod one has used. A record of those who are not expected to
--- work here: people and pipelines of lists/allowed_users.csv, service accounts, nodes and controllers are left out. Many
--- pods at once are pods-mass-deleted, whoever deletes them. One alert for each identity, namespace and day. An eviction is
--- another request and does not count. No body is needed; dry runs do not count when they ask in the address.
+-- work here: people and pipelines of lists/allowed_users.csv, service accounts, nodes and controllers are left out.
+-- Many pods at once are pods-mass-deleted, whoever deletes them. One alert for each identity, namespace and day. An
+-- eviction is another request and does not count. No body is needed; dry runs do not count when they ask in the
+-- address.
 -- """
 -- false_positives = [
 --   "Restarting by deletion, by a new colleague: add them to lists/allowed_users.csv",

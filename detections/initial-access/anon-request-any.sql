@@ -13,9 +13,9 @@
 -- description = """
 -- Every API server with a public address is scanned all day, mostly by single requests. Three anonymous requests of one
 -- address within ten minutes are somebody who tries. Only counted (shadow), one for each address and day: material for
--- address-timeline. Refused and answered requests count; health checks, the version and the issuer's keys do not. What is
--- allowed to anonymous clients is anon-request-allowed, scans of Kubernetes are anon-endpoint-enumeration. No body is
--- needed. If there is any of it, restrict the address ranges of the API server.
+-- address-timeline. Refused and answered requests count; health checks, the version and the issuer's keys do not. What
+-- is allowed to anonymous clients is anon-request-allowed, scans of Kubernetes are anon-endpoint-enumeration. No body
+-- is needed. If there is any of it, restrict the address ranges of the API server.
 -- """
 -- false_positives = [
 --   "Scanners of the internet, Defender's attack surface management",

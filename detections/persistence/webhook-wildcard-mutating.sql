@@ -12,10 +12,9 @@
 -- A mutating webhook is sent each object its rules name and may rewrite it: with secrets, tokens of service accounts or
 -- a wildcard among the resources it reads what is written to the whole cluster and puts its containers anywhere.
 -- Injectors of meshes ask for pods only and operators for everything of their own group, which webhook-config-changed
--- reports. AKS,
--- lists/webhook_managers.csv (Kyverno asks for everything) and lists/workload_deployers.csv are left out. Without a body
--- (level Metadata) or when it was cut the rule stays silent; webhook-config-changed reports the write. Dry runs do not
--- count. Remove the webhook, then change the secrets written meanwhile.
+-- reports. AKS, lists/webhook_managers.csv (Kyverno asks for everything) and lists/workload_deployers.csv are left out.
+-- Without a body (level Metadata) or when it was cut the rule stays silent; webhook-config-changed reports the write.
+-- Dry runs do not count. Remove the webhook, then change the secrets written meanwhile.
 -- """
 -- false_positives = [
 --   "Kyverno, and operators that label everything, installed by hand",

@@ -10,9 +10,9 @@
 --
 -- description = """
 -- A record of who hands out rights beside those who are expected to: people and pipelines of lists/allowed_users.csv,
--- GitOps and controllers of lists/rbac_managers.csv are left out. The dangerous bindings fire rules of their own whoever
--- writes them (cluster-admin-binding, binding-privileged-builtin, binding-broad-group). One alert for each identity,
--- namespace and day. No body is needed: role and subjects are empty at level Metadata. Dry runs do not count.
+-- GitOps and controllers of lists/rbac_managers.csv are left out. The dangerous bindings fire rules of their own
+-- whoever writes them (cluster-admin-binding, binding-privileged-builtin, binding-broad-group). One alert for each
+-- identity, namespace and day. No body is needed: role and subjects are empty at level Metadata. Dry runs do not count.
 -- """
 -- false_positives = [
 --   "Charts installed by a new colleague or pipeline: add them to lists/allowed_users.csv",

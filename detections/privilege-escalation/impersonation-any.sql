@@ -12,8 +12,9 @@
 -- description = """
 -- In the log of RBAC the mask did it; only this field says who was behind. People of lists/allowed_users.csv, who test
 -- what a colleague may do, proxies of lists/impersonators.csv, and GitOps controllers acting as service accounts of
--- ordinary namespaces are left out; so are refused requests and questions about one's rights. A mask of the control plane
--- or of system:masters is impersonation-privileged's, whoever wears it. One alert for each pair and day. No body is needed.
+-- ordinary namespaces are left out; so are refused requests and questions about one's rights. A mask of the control
+-- plane or of system:masters is impersonation-privileged's, whoever wears it. One alert for each pair and day. No body
+-- is needed.
 -- """
 -- false_positives = [
 --   "Administrators testing what a colleague may do with kubectl --as: add them to lists/allowed_users.csv",

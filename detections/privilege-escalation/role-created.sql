@@ -10,9 +10,9 @@
 --
 -- description = """
 -- A record of who defines rights beside those who are expected to: people and pipelines of lists/allowed_users.csv and
--- controllers of lists/rbac_managers.csv are left out. What is dangerous in a role fires rules of its own whoever writes
--- it (role-wildcard, role-escalation-verbs, role-secrets-read and others). One alert for each identity, namespace and day.
--- No body is needed: verbs and resources are empty at level Metadata. Dry runs do not count.
+-- controllers of lists/rbac_managers.csv are left out. What is dangerous in a role fires rules of its own whoever
+-- writes it (role-wildcard, role-escalation-verbs, role-secrets-read and others). One alert for each identity,
+-- namespace and day. No body is needed: verbs and resources are empty at level Metadata. Dry runs do not count.
 -- """
 -- false_positives = [
 --   "Charts and operators at installation: add an operator to lists/rbac_managers.csv, a person or pipeline to lists/allowed_users.csv",
