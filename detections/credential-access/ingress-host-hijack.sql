@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "An ingress claims a name that another namespace serves"
--- severity = "high"
+-- severity = "medium"
 -- status = "stable"
 -- attack = ["T1557"]
 -- section = [2]

@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A workload took a token of another namespace's account"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1528"]
 -- section = [1]
@@ -15,7 +15,7 @@
 -- away, and look at what both accounts did.
 -- """
 -- false_positives = [
---   "Operators that exchange tokens (Vault, secret stores, pipelines in the cluster): add them to lists/token_requesters.csv",
+--   "Operators that exchange tokens (Vault, KEDA, Flux with workload identity of tenants, pipelines in the cluster): add them to lists/token_requesters.csv",
 -- ]
 -- follow_up = ["tokens-created", "identity-timeline", "secrets-read-by-identity"]
 -- ///

@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A namespace was taken out of the policies"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1562.001"]
 -- section = [8, 5]
@@ -16,7 +16,7 @@
 -- the rule stays silent. Take the label off, then look at everything made in the namespace meanwhile.
 -- """
 -- false_positives = [
---   "Operators whose manifests label their own namespace control-plane: add its name to lists/policy_exempt_namespaces.csv",
+--   "Operators made with kubebuilder, whose manifests label their own namespace control-plane, installed by hand: add its name to lists/policy_exempt_namespaces.csv",
 -- ]
 -- follow_up = ["object-history", "changes-by-namespace", "identity-timeline"]
 -- ///
@@ -35,9 +35,10 @@ WHERE
     AND status_code BETWEEN 200 AND 299
     AND verb IN ('create', 'update', 'patch')
     AND resource = 'namespaces'
-    AND subresource IS NULL
+    AND coalesce(subresource, 'status') IN ('status', 'finalize')
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('workload_deployers', username)
+    AND NOT listed('cleanup_controllers', username)
     AND NOT listed('policy_exempt_namespaces', name)
     AND (
         (

@@ -65,7 +65,7 @@ FROM (
             AND status_code BETWEEN 200 AND 299
             AND verb IN ('create', 'update', 'patch')
             AND resource = 'namespaces'
-            AND subresource IS NULL
+            AND coalesce(subresource, 'status') IN ('status', 'finalize')
             AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
             AND (request_object IS NOT NULL OR response_object IS NOT NULL)
             AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
@@ -87,7 +87,7 @@ FROM (
             AND status_code BETWEEN 200 AND 299
             AND verb IN ('create', 'update', 'patch')
             AND resource = 'namespaces'
-            AND subresource IS NULL
+            AND coalesce(subresource, 'status') IN ('status', 'finalize')
             AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
             AND (
                 (object -> 'metadata' -> 'labels' ->> 'pod-security.kubernetes.io/enforce') IS NOT NULL

@@ -35,9 +35,10 @@ WHERE
     AND status_code BETWEEN 200 AND 299
     AND verb IN ('create', 'update', 'patch')
     AND resource = 'namespaces'
-    AND subresource IS NULL
+    AND coalesce(subresource, 'status') IN ('status', 'finalize')
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('workload_deployers', username)
+    AND NOT listed('cleanup_controllers', username)
     AND NOT listed('privileged_namespaces', name)
     AND (
         (

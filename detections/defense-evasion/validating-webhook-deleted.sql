@@ -9,14 +9,16 @@
 -- summary = "{username} deleted ({verb}) the admission check {object_name} of {cluster}, from {client_ip}"
 --
 -- description = """
--- Azure Policy (Gatekeeper), Kyverno, image verification and AKS's own guardrails are validating webhooks: with one gone,
--- what it refused is accepted from that second on. The webhooks that change objects (workload identity, Ratify) count
--- where their name says azure-wi or ratify; others are webhook-config-changed's. AKS and the garbage collector are left
--- out, an add-on's own account is not. No body is needed; dry runs do not count when they ask in the address. Restore it,
--- then look at everything that was admitted in between.
+-- Azure Policy (Gatekeeper), Kyverno, image verification and AKS's own guardrails are validating webhooks: with one
+-- gone, what it refused is accepted from that second on. The webhooks that change objects (workload identity, Ratify)
+-- count where their name says azure-wi or ratify; others are webhook-config-changed's. AKS, the garbage collector and
+-- GitOps are left out, and an engine of lists/webhook_managers.csv that takes away webhooks named after its namespace
+-- (Kyverno does when it stops); webhook-config-changed reports those. Other add-ons' accounts are not left out. No body
+-- is needed; dry runs do not count when they ask in the address. Restore it, then look at everything that was admitted
+-- in between.
 -- """
 -- false_positives = [
---   "Removing a chart that brings a webhook; Kyverno takes its own away when it is stopped",
+--   "Removing a chart that brings a webhook by hand or by a pipeline",
 -- ]
 -- follow_up = ["webhook-changes", "identity-timeline"]
 -- ///
@@ -44,4 +46,10 @@ WHERE
     )
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('cleanup_controllers', username)
+    AND NOT listed('workload_deployers', username)
+    AND NOT coalesce(
+        listed('webhook_managers', username)
+        AND starts_with(name, sa_namespace(username) || '-'),
+        false
+    )
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

@@ -9,12 +9,13 @@
 -- summary = "{username} did {verb} on {resource} {namespace}/{object_name} of {cluster}, which policy depends on, from {client_ip}"
 --
 -- description = """
--- Most policy webhooks fail open: with their pods gone or their service pointing nowhere, everything is admitted and the
--- configuration looks untouched. Fires for a delete of a deployment, service, account, certificate or the namespace in
--- lists/policy_backends.csv, and for a write that leaves none of its replicas. AKS, the control plane and Kubernetes'
--- own cleaning are left out, accounts of kube-system are not. Without a body (level Metadata) a write to scale counts
--- and other writes do not. Dry runs do not count. Scale it up again and check what was admitted meanwhile
--- (webhook-failed-open).
+-- Most policy webhooks fail open: with their pods gone or their service pointing nowhere, everything is admitted and
+-- the configuration looks untouched. Fires for a delete of a deployment, service, account, certificate or the namespace
+-- in lists/policy_backends.csv, for a write that leaves none of its replicas, and for a patch that points the service
+-- elsewhere or ties the pods to other nodes (not one of a whole manifest, as a server-side apply sends). AKS, the
+-- control plane and Kubernetes' own cleaning are left out, accounts of kube-system are not. Without a body (level
+-- Metadata) a write to scale counts and other writes do not. Dry runs do not count. Scale it up again and check what
+-- was admitted meanwhile (webhook-failed-open).
 -- """
 -- false_positives = [
 --   "Taking a policy engine out, or a chart that replaces its service, by hand",
@@ -47,6 +48,19 @@ WHERE
                 (subresource = 'scale' AND coalesce(object -> 'spec' ->> 'replicas', '0') = '0')
                 OR (subresource IS NULL AND (object -> 'spec' ->> 'replicas') = '0')
                 OR (verb = 'patch' AND regexp_like(request_object, '/spec/replicas"[^{}]*"value"\s*:\s*0\b|"value"\s*:\s*0\b[^{}]*/spec/replicas"'))
+            )
+        )
+        OR (
+            verb = 'patch'
+            AND resource IN ('deployments', 'statefulsets', 'services')
+            AND subresource IS NULL
+            AND (request_object ->> 'kind') IS NULL
+            AND regexp_like(
+                request_object,
+                CASE resource
+                    WHEN 'services' THEN '"(selector|externalName)"\s*:|/spec/(selector|ports|externalName)'
+                    ELSE '"(nodeSelector|nodeAffinity)"\s*:\s*\{|/(nodeSelector|affinity)[/"]'
+                END
             )
         )
     )

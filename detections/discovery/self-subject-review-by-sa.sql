@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A workload's or a node's identity asked what it may do"
--- severity = "high"
+-- severity = "medium"
 -- status = "stable"
 -- attack = ["T1069.003", "T1613"]
 -- section = [6, 1]

@@ -1,19 +1,21 @@
 -- /// detection
--- title = "A Service was created"
+-- title = "A Service was created by an identity not expected"
 -- severity = "informational"
 -- status = "shadow"
 -- section = [6]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} created services in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
+-- summary = "{username}, who is not in lists/allowed_users.csv, created services in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
--- The ordinary work of the cluster, for those who want a record of it with the alerts. Shadow, since it is no sign of
--- anything; make it stable to have it sent. AKS, the control plane and accounts of the system namespaces are left out. One
--- alert for each identity, namespace and day. No body is needed; dry runs and refused requests do not count.
+-- The ordinary work of a cluster, done by an identity that is not expected there: for those who want a record of it
+-- with the alerts. Shadow, since it is no sign of anything; make it stable to have it sent. People and pipelines of
+-- lists/allowed_users.csv, controllers of lists/service_managers.csv, AKS, the control plane and accounts of the system
+-- namespaces are left out. One alert for each identity, namespace and day. No body is needed; dry runs and refused
+-- requests do not count.
 -- """
 -- false_positives = [
---   "All of it",
+--   "GitOps, operators, new colleagues: add them to lists/allowed_users.csv",
 -- ]
 -- follow_up = ["object-history", "identity-timeline"]
 -- ///
@@ -36,4 +38,6 @@ WHERE
     AND resource = 'services'
     AND subresource IS NULL
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node', 'system-sa')
+    AND NOT listed('allowed_users', username)
+    AND NOT listed('service_managers', username)
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

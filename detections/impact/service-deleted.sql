@@ -9,9 +9,9 @@
 -- summary = "{username} deleted ({verb}) services in namespace {namespace} of {cluster}, the first of the day {object_name}, from {client_ip}"
 --
 -- description = """
--- Without its service an application is not found any more. A record: one alert for each identity, namespace and day. What
--- goes with its namespace or owner does not count, nor what the identities of lists/workload_deployers.csv take away. No
--- body is needed; dry runs do not count when they ask in the address.
+-- Without its service an application is not found any more. A record: one alert for each identity, namespace and day.
+-- What goes with its namespace or owner does not count, nor what the identities of lists/workload_deployers.csv and
+-- lists/service_managers.csv take away. No body is needed; dry runs do not count when they ask in the address.
 -- """
 -- false_positives = [
 --   "Applications that are removed",
@@ -39,4 +39,5 @@ WHERE
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('cleanup_controllers', username)
     AND NOT listed('workload_deployers', username)
+    AND NOT listed('service_managers', username)
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

@@ -19,7 +19,7 @@
 -- false_positives = [
 --   "Drills",
 -- ]
--- follow_up = ["local-admin-use", "identity-timeline"]
+-- follow_up = ["identity-timeline"]
 -- ///
 
 SELECT

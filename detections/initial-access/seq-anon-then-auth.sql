@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "An address that had knocked without credentials came back with some"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1190", "T1078"]
 -- section = [6, 1, 2]

@@ -9,9 +9,10 @@
 -- summary = "{username} opened ({verb}) service {namespace}/{name} of {cluster} on a port of every node, from {client_ip}"
 --
 -- description = """
--- A NodePort listens on every node and goes around ingress controllers and their checks. AKS nodes are private by default,
--- so this is reachable from the virtual network and what is peered with it, and from the internet only with node public
--- addresses. Creates, updates and patches count. Without a body (level Metadata) the rule stays silent. Dry runs do not count.
+-- A NodePort listens on every node and goes around ingress controllers and their checks. AKS nodes are private by
+-- default, so this is reachable from the virtual network and what is peered with it, and from the internet only with
+-- node public addresses. Creates, updates and patches count, those of lists/service_managers.csv (cert-manager) do not.
+-- Without a body (level Metadata) the rule stays silent. Dry runs do not count.
 -- """
 -- false_positives = [
 --   "Services behind an appliance or Application Gateway: add namespace/name to lists/public_services.csv",
@@ -38,5 +39,6 @@ WHERE
     AND subresource IS NULL
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system', 'node', 'system-sa')
     AND NOT listed('public_services', concat(namespace, '/', name))
+    AND NOT listed('service_managers', username)
     AND (object -> 'spec' ->> 'type') = 'NodePort'
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

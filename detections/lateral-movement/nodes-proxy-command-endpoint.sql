@@ -12,9 +12,10 @@
 -- description = """
 -- The kubelet's run, exec, attach, port-forward, log and checkpoint paths, reached through nodes/proxy, go into any
 -- container of the node without a pods/exec in the log and without admission. Nobody does so for work, so nobody is
--- exempt. Any verb counts (exec over WebSocket is a get, which kube-audit-admin does not carry), and so does an answer of
--- an error by the kubelet; only what the API server refused (401, 403) does not. No body is needed. Cut the identity's
--- access, remove nodes/proxy from its roles, and treat every pod of the node as read.
+-- exempt; a path that is encoded to hide its name counts as one of them. Any verb counts (exec over WebSocket is a get,
+-- which kube-audit-admin does not carry), and so does an answer of an error by the kubelet; only what the API server
+-- refused (401, 403) does not. No body is needed. Cut the identity's access, remove nodes/proxy from its roles, and
+-- treat every pod of the node as read.
 -- """
 -- false_positives = [
 --   "None is known",
@@ -37,4 +38,4 @@ WHERE
     AND status_code NOT IN (401, 403)
     AND resource = 'nodes'
     AND subresource = 'proxy'
-    AND regexp_like(request_uri, '(?i)/proxy/+(run|exec|attach|portforward|cri|containerlogs|checkpoint|debug)(/|\?|$)')
+    AND regexp_like(request_uri, '(?i)/proxy/+(\.{1,2}/+)*((run|exec|attach|portforward|cri|containerlogs|checkpoint|debug)(/|\?|$)|[^/?]*%)')

@@ -35,7 +35,7 @@ WHERE
     stage IN ('ResponseComplete', 'ResponseStarted')
     AND resource = 'nodes'
     AND subresource = 'proxy'
-    AND regexp_like(request_uri, '(?i)/proxy/+(run|exec|attach|portforward|cri|containerlogs|checkpoint|debug)(/|\?|$)')
+    AND regexp_like(request_uri, '(?i)/proxy/+(\.{1,2}/+)*((run|exec|attach|portforward|cri|containerlogs|checkpoint|debug)(/|\?|$)|[^/?]*%)')
     AND is_public(client_ip)
     AND NOT listed('cluster_networks', client_ip)
     AND (status_code NOT IN (401, 403) OR coalesce(principal_class, 'other') <> 'anonymous')

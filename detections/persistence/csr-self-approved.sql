@@ -13,9 +13,10 @@
 -- description = """
 -- Requesting and approving are two people's work; one identity that does both makes itself a certificate that outlives
 -- its access and cannot be revoked. The same identity created the request and approved it within an hour, in that
--- order. lists/csr_approvers.csv and AKS are left out; a denial does not count. Without a body (level Metadata) an
--- approval cannot be told from a denial, and counts. Dry runs do not count. Rotate the cluster's certificates, and look
--- for requests of the name inside the certificate.
+-- order. Only what signs in to the API server counts, not certificates of servers, which operators make for themselves.
+-- lists/csr_approvers.csv and AKS are left out; a denial does not count. Without a body (level Metadata) the signer is
+-- not known, an approval cannot be told from a denial, and both count. Dry runs do not count. Rotate the cluster's
+-- certificates, and look for requests of the name inside the certificate.
 -- """
 -- false_positives = [
 --   "Scripts of test clusters that make certificates for people: use Entra sign-in",
@@ -36,7 +37,14 @@ WHERE
     AND status_code BETWEEN 200 AND 299
     AND resource = 'certificatesigningrequests'
     AND (
-        (verb = 'create' AND subresource IS NULL)
+        (
+            verb = 'create'
+            AND subresource IS NULL
+            AND starts_with(
+                coalesce(object -> 'spec' ->> 'signerName', 'kubernetes.io/kube-apiserver-client'),
+                'kubernetes.io/kube-apiserver-client'
+            )
+        )
         OR (
             verb IN ('update', 'patch')
             AND subresource = 'approval'

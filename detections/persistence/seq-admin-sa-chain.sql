@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A service account was made, given power and its token taken, by one identity"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1098.006", "T1136", "T1528"]
 -- section = [1, 6]

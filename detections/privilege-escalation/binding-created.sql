@@ -1,21 +1,21 @@
 -- /// detection
--- title = "A role binding was created"
+-- title = "A role binding was created by someone not expected"
 -- severity = "informational"
 -- status = "stable"
 -- attack = ["T1098.006"]
 -- section = [1]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} created role bindings in {where} of {cluster}, the first of the day {resource} {name} ({role} for {subjects}), from {client_ip}"
+-- summary = "{username}, who is not in lists/allowed_users.csv, created role bindings in {where} of {cluster}, the first of the day {resource} {name} ({role} for {subjects}), from {client_ip}"
 --
 -- description = """
--- A record of who hands out rights; the dangerous ones fire rules of their own (cluster-admin-binding,
--- binding-privileged-builtin, binding-broad-group). One alert for each identity, namespace and day. GitOps and controllers
--- of lists/rbac_managers.csv are left out. No body is needed: role and subjects are empty at level Metadata. Dry runs do
--- not count.
+-- A record of who hands out rights beside those who are expected to: people and pipelines of lists/allowed_users.csv,
+-- GitOps and controllers of lists/rbac_managers.csv are left out. The dangerous bindings fire rules of their own
+-- whoever writes them (cluster-admin-binding, binding-privileged-builtin, binding-broad-group). One alert for each
+-- identity, namespace and day. No body is needed: role and subjects are empty at level Metadata. Dry runs do not count.
 -- """
 -- false_positives = [
---   "Team onboarding, charts installed by hand or by a pipeline",
+--   "Charts installed by a new colleague or pipeline: add them to lists/allowed_users.csv",
 -- ]
 -- follow_up = ["object-history", "identity-timeline"]
 -- ///
@@ -39,5 +39,6 @@ WHERE
     AND verb = 'create'
     AND resource IN ('clusterrolebindings', 'rolebindings')
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
+    AND NOT listed('allowed_users', username)
     AND NOT listed('rbac_managers', username)
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

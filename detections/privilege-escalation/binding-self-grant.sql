@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "Someone gave a role to themselves"
--- severity = "critical"
+-- severity = "high"
 -- status = "stable"
 -- attack = ["T1098.006", "T1548"]
 -- section = [1]

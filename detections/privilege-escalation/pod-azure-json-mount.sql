@@ -13,9 +13,10 @@
 -- Azure and to the API server with: who reads them acts as the cluster, not as a pod. Paths are compared after
 -- normalising; the folders above them are pod-sensitive-hostpath's. Every workload kind counts, on create, update and
 -- patch; what the built-in controllers make from it does not, and dry runs do not. At level Metadata, or when the body
--- was cut before the volumes, nothing is known and the rule stays silent (audit-record-truncated reports the cut).
--- AKS's own add-ons are left out as in pod-privileged. Delete the pod, rotate the cluster's identity and certificates,
--- and look at what the identity did in Azure.
+-- was cut before the volumes, nothing is known and the rule stays silent (audit-record-truncated reports the cut). The
+-- two certificates without a key, which monitoring agents use to trust the kubelet, do not count. AKS's own add-ons are
+-- left out as in pod-privileged. Delete the pod, rotate the cluster's identity and certificates, and look at what the
+-- identity did in Azure.
 -- """
 -- false_positives = [
 --   "Drivers of your own that need the Azure configuration: add namespace/name to lists/node_agents.csv",
@@ -48,7 +49,7 @@ WHERE
     AND (resource <> 'pods' OR verb = 'create')
     AND NOT (resource IN ('pods', 'replicasets', 'jobs') AND listed('workload_controllers', username))
     AND any_under(
-        host_paths(object),
+        array_except(host_paths(object), ARRAY['/etc/kubernetes/certs/ca.crt', '/etc/kubernetes/certs/kubeletserver.crt']),
         ARRAY['/etc/kubernetes/azure.json', '/etc/kubernetes/certs', '/var/lib/waagent', '/var/lib/kubelet/pki']
     )
     AND NOT listed('node_agents', concat(namespace, '/', name))

@@ -1,6 +1,6 @@
 -- /// detection
 -- title = "A service account wrote roles or bindings"
--- severity = "high"
+-- severity = "medium"
 -- status = "stable"
 -- attack = ["T1098.006"]
 -- section = [1]

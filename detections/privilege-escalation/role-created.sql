@@ -1,21 +1,21 @@
 -- /// detection
--- title = "A role was created"
+-- title = "A role was created by someone not expected"
 -- severity = "informational"
 -- status = "stable"
 -- attack = ["T1098.006"]
 -- section = [1]
 -- key = ["cluster", "username", "namespace"]
 -- suppress = "1d"
--- summary = "{username} created roles in {where} of {cluster}, the first of the day {resource} {name} ({verbs} on {resources}), from {client_ip}"
+-- summary = "{username}, who is not in lists/allowed_users.csv, created roles in {where} of {cluster}, the first of the day {resource} {name} ({verbs} on {resources}), from {client_ip}"
 --
 -- description = """
--- A record of who defines rights; what is dangerous in a role fires rules of its own (role-wildcard,
--- role-escalation-verbs, role-secrets-read and others). One alert for each identity, namespace and day; identities of
--- lists/rbac_managers.csv are left out. No body is needed: verbs and resources are empty at level Metadata. Dry runs do
--- not count.
+-- A record of who defines rights beside those who are expected to: people and pipelines of lists/allowed_users.csv and
+-- controllers of lists/rbac_managers.csv are left out. What is dangerous in a role fires rules of its own whoever
+-- writes it (role-wildcard, role-escalation-verbs, role-secrets-read and others). One alert for each identity,
+-- namespace and day. No body is needed: verbs and resources are empty at level Metadata. Dry runs do not count.
 -- """
 -- false_positives = [
---   "Charts and operators at installation",
+--   "Charts and operators at installation: add an operator to lists/rbac_managers.csv, a person or pipeline to lists/allowed_users.csv",
 -- ]
 -- follow_up = ["object-history", "identity-timeline"]
 -- ///
@@ -39,5 +39,6 @@ WHERE
     AND verb = 'create'
     AND resource IN ('clusterroles', 'roles')
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
+    AND NOT listed('allowed_users', username)
     AND NOT listed('rbac_managers', username)
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

@@ -9,14 +9,14 @@
 -- summary = "{username} changed ({verb}) the built-in {resource} {name} of {cluster}, from {client_ip}"
 --
 -- description = """
--- The roles of Kubernetes (system:…, cluster-admin, admin, edit, view) and of AKS are maintained by the API server and by
--- AKS; a right added to one of them goes to nodes, controllers or every signed-in user, and a deleted one breaks the
--- cluster. No identity is exempt but those two and the controller that fills aggregated roles. Creating a role with such a
--- name is not counted: charts do it. No body is needed: verbs and resources are empty at level Metadata. Dry runs do not
--- count. The API server restores the system: roles when it starts, not what was added to them.
+-- The roles of Kubernetes (system:…, cluster-admin, admin, edit, view) and of AKS are maintained by the API server and
+-- by AKS; a right added to one of them goes to nodes, controllers or every signed-in user, and a deleted one breaks the
+-- cluster. No identity is exempt but those two and the controller that fills aggregated roles. A patch counts if it
+-- names rules or aggregation, not for an annotation. Creating a role with such a name is not counted: charts do it. No
+-- body is needed: verbs and resources are empty at level Metadata. Dry runs do not count. The API server restores the
+-- system: roles when it starts, not what was added to them.
 -- """
 -- false_positives = [
---   "An annotation set on a built-in role, such as rbac.authorization.kubernetes.io/autoupdate",
 --   "Charts that own a role with a system: name and upgrade it, such as metrics-server",
 -- ]
 -- follow_up = ["object-history", "identity-timeline", "cluster-admins-by-bindings"]
@@ -45,4 +45,5 @@ WHERE
         regexp_like(name, '^(system:|aks:)')
         OR (resource = 'clusterroles' AND name IN ('cluster-admin', 'admin', 'edit', 'view', 'aks-service'))
     )
+    AND (verb <> 'patch' OR request_object IS NULL OR truncated OR regexp_like(request_object, 'rules"|/rules|aggregat'))
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
