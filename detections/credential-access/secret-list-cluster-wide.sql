@@ -17,6 +17,7 @@
 -- """
 -- false_positives = [
 --   "Operators that watch all secrets (cert-manager, external-secrets, Argo): add them to lists/secret_readers.csv",
+--   "An administrator who opens Secrets in the Azure portal or runs kubectl get secrets -A: better not",
 -- ]
 -- follow_up = ["identity-timeline", "address-timeline"]
 -- ///

@@ -10,10 +10,10 @@
 --
 -- description = """
 -- A mutating webhook sees and may rewrite whatever is written, secrets and pods included; without the validating ones
--- policy ends. Controllers that renew their webhook's certificate are listed one by one and may create, update and
--- patch; a delete fires for them too. A patch of other labels and annotations, as each upgrade of a chart sends, does
--- not count. No body is needed: webhooks is empty at level Metadata. Dry runs do not count. Look at the address it
--- calls (clientConfig), its rules and failurePolicy.
+-- policy ends. Controllers that renew their webhook's certificate, and GitOps, are listed one by one and may create,
+-- update and patch; a delete fires for them too. A patch of other labels and annotations, as each upgrade of a chart
+-- sends, does not count. No body is needed: webhooks is empty at level Metadata. Dry runs do not count. Look at the
+-- address it calls (clientConfig), its rules and failurePolicy.
 -- """
 -- false_positives = [
 --   "Operators that manage their own webhook: add the service account to lists/webhook_managers.csv",
@@ -38,6 +38,6 @@ WHERE
     AND api_group = 'admissionregistration.k8s.io'
     AND resource IN ('mutatingwebhookconfigurations', 'validatingwebhookconfigurations')
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
-    AND (verb IN ('delete', 'deletecollection') OR NOT listed('webhook_managers', username))
+    AND (verb IN ('delete', 'deletecollection') OR NOT (listed('webhook_managers', username) OR listed('workload_deployers', username)))
     AND (verb <> 'patch' OR request_object IS NULL OR truncated OR regexp_like(request_object, 'webhooks"|/webhooks|admissions\.enforcer|inject-ca'))
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'

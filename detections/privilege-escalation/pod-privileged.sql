@@ -9,13 +9,14 @@
 -- summary = "{username} asked ({verb}) for privileged containers {containers} in {resource} {namespace}/{name} of {cluster}, from {client_ip}"
 --
 -- description = """
--- A privileged container is root on its node: it reads the kubelet's credentials and every pod's secrets there. Init and
--- ephemeral containers count. Every workload kind counts, on create, update and patch; what the built-in controllers make
--- (pods, replica sets, jobs) does not, since the object it was made from is in the log itself, and dry runs do not.
--- AKS's own add-ons are left out when AKS or a system account deploys them and all images come from
--- mcr.microsoft.com; a person doing the same is not. At level Metadata, or when the body was cut before the containers, nothing
--- is known and the rule stays silent (audit-record-truncated reports the cut). What an admission webhook adds is not in the
--- request: see webhook-config-changed. Look at the image and the service account, then at the node it ran on.
+-- A privileged container is root on its node: it reads the kubelet's credentials and every pod's secrets there. Init
+-- and ephemeral containers count. Every workload kind counts, on create, update and patch; what the built-in
+-- controllers make (pods, replica sets, jobs) does not, since the object it was made from is in the log itself, and dry
+-- runs do not. AKS's own add-ons are left out when AKS or a system account deploys them and all images come from
+-- mcr.microsoft.com; a person doing the same is not. At level Metadata, or when the body was cut before the containers,
+-- nothing is known and the rule stays silent (audit-record-truncated reports the cut); of a JSON patch without its
+-- response the patch itself is read. What an admission webhook adds is not in the request: see webhook-config-changed.
+-- Look at the image and the service account, then at the node it ran on.
 -- """
 -- false_positives = [
 --   "Node agents (monitoring, security, CSI drivers): add namespace/name to lists/node_agents.csv",
@@ -46,7 +47,19 @@ WHERE
     )
     AND (subresource = 'ephemeralcontainers' OR (subresource IS NULL AND (resource <> 'pods' OR verb = 'create')))
     AND NOT (resource IN ('pods', 'replicasets', 'jobs') AND listed('workload_controllers', username))
-    AND array_length(privileged_containers(object)) > 0
+    AND (
+        array_length(privileged_containers(object)) > 0
+        OR (
+            verb = 'patch'
+            AND response_object IS NULL
+            AND request_object LIKE '[%'
+            AND regexp_like(
+                request_object,
+                '"privileged"\s*:\s*true|/privileged"[^{}]*"value"\s*:\s*true|"value"\s*:\s*true[^{}]*/privileged"'
+            )
+            AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
+        )
+    )
     AND NOT listed('node_agents', concat(namespace, '/', name))
     AND NOT (
         coalesce(principal_class, 'other') IN ('aks', 'system', 'system-sa')

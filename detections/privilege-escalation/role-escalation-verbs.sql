@@ -12,8 +12,8 @@
 -- escalate and bind let their holder hand out rights the holder does not have, impersonate lets it act as anyone: each
 -- is a way to cluster-admin that no binding to cluster-admin betrays. Creates, updates and patches of the rules count,
 -- dry runs and patches of something else (a label) do not; a star among the verbs is role-wildcard's. At level Metadata
--- there are no rules to read and this rule stays silent. Remove the verb, then look for requests that were made as
--- someone else and for new bindings.
+-- there are no rules to read and this rule stays silent. Of a JSON patch without its response the patch itself is read.
+-- Remove the verb, then look for requests that were made as someone else and for new bindings.
 -- """
 -- false_positives = [
 --   "Rancher, Teleport, Flux and Argo impersonate by design: add their installer to lists/rbac_managers.csv",
@@ -41,6 +41,14 @@ WHERE
     AND resource IN ('clusterroles', 'roles')
     AND coalesce(principal_class, 'other') NOT IN ('aks', 'system')
     AND NOT listed('rbac_managers', username)
-    AND array_has_any(role_verbs(object), ARRAY['escalate', 'bind', 'impersonate'])
+    AND (
+        array_has_any(role_verbs(object), ARRAY['escalate', 'bind', 'impersonate'])
+        OR (
+            verb = 'patch'
+            AND response_object IS NULL
+            AND request_object LIKE '[%'
+            AND regexp_like(request_object, '"(escalate|bind|impersonate)"')
+        )
+    )
     AND (verb <> 'patch' OR request_object IS NULL OR regexp_like(request_object, '"rules"|/rules'))
     AND coalesce(query_param(request_uri, 'dryRun'), '') <> 'All'
