@@ -68,7 +68,7 @@ pub fn tell(tale: &mut Tale) {
 fn knock(tale: &mut Tale) {
     tale.step(
         "Knocking",
-        "The API server's public address is tried without credentials. `/version` answers, as it does to anyone; everything else is refused. Nothing fires: the internet does this all day.",
+        "The API server's public address is tried without credentials. `/version` answers, as it does to anyone; everything else is refused. The internet does this all day: a record, and no more until somebody gets in.",
     );
     let at = |s| moment(2, 18, 42, s);
     let anonymous = || Actor::anonymous(INTRUDER, "curl/8.5.0");
