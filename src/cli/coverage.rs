@@ -23,7 +23,7 @@ use crate::detect::Engine;
 use crate::event::Counts;
 use crate::pipeline::Range;
 use crate::pipeline::replay::{Options, Outcome};
-use crate::rules::{Catalog, Detection, Peers, Query};
+use crate::rules::{Detection, Peers, Query};
 use crate::source::files::Inputs;
 use crate::store::Environment;
 
@@ -133,6 +133,7 @@ impl Coverage {
             name: reason,
             records: None,
             rules: vec![rule.to_owned()],
+            queries: Vec::new(),
         }));
         if !self.paths.is_empty() {
             lines.extend(self.seen_in(compiled, &lines, &rules, context)?);

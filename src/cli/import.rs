@@ -221,7 +221,7 @@ fn check(detections: &mut Vec<Detection>, catalog: &Catalog) -> Vec<Refused> {
         }
     }
     let together = Catalog { detections: loaded, ..catalog.clone() };
-    if let Err(problems) = engine::plan(&together) {
+    if let Err(problems) = engine::planned(&together) {
         for problem in problems {
             wrong.entry(problem.path).or_insert(problem.message);
         }

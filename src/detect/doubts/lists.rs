@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Visit, Visitor};
 
@@ -29,14 +29,18 @@ pub fn lists(catalog: &Catalog, queries: &Queries, complete: bool) -> Vec<Diagno
         let _ = parse(sql).visit(&mut reader);
     }
     let uses: Uses = reader.lists.into_iter().filter_map(|(name, lower)| Some((name, lower?))).collect();
-    let folder = catalog.lists_origin.clone().unwrap_or_else(|| PathBuf::from("detections/lists"));
+    let compiled = Path::new("detections/lists");
     let mut problems = Vec::new();
     for (name, list) in &catalog.lists {
-        let path = folder.join(format!("{name}.csv"));
+        let file = format!("{name}.csv");
+        let on_disk =
+            catalog.lists_origins.iter().rev().map(|folder| folder.join(&file)).find(|p| p.is_file());
+        // Whoever brings detections or lists of their own has those of the program beneath them, and need
+        // not read them; an empty one only shows its columns.
+        let own = on_disk.is_some() || catalog.origin.is_none() && catalog.lists_origins.is_empty();
+        let path = on_disk.unwrap_or_else(|| compiled.join(&file));
         problems.extend(entries(&path, list, uses.get(name).copied().unwrap_or(false)));
-        // Whoever brings detections and no lists has those of the program, and need not read them.
-        let own = catalog.lists_origin.is_some() || catalog.origin.is_none();
-        if complete && own && !uses.contains_key(name) {
+        if complete && own && !list.entries().is_empty() && !uses.contains_key(name) {
             let message =
                 format!("no rule and no query reads this list; write listed('{name}', …) or remove it");
             problems.push(Diagnostic::warning(&path, (1, 1), message));
