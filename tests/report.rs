@@ -101,7 +101,7 @@ fn the_timeline_zooms_and_the_list_filters() {
     let shown = || page.text("#shown");
     let marks = || page.count("#picture svg .mark");
     let whole = shown();
-    assert!(whole.contains("70 alerts, 2,314 events"), "{whole}");
+    assert!(whole.contains("117 alerts, 2,314 events"), "{whole}");
     // A quiet stretch at the left, by drag; then all of it again by key.
     page.act(json!({ "do": "drag", "selector": "#picture svg", "from": 0.15, "to": 0.4 }));
     assert_eq!(marks(), 0, "{}", shown());
