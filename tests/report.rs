@@ -48,7 +48,7 @@ fn the_page_says_everything_and_fetches_nothing() {
     {
         assert_eq!(page.count(&format!("section#{id}")), 1, "{id}");
     }
-    assert_eq!(MADE.alerts(), 70);
+    assert_eq!(MADE.alerts(), 117);
     assert_eq!(page.count(".alert"), MADE.alerts());
     assert_eq!(page.count("#picture svg .mark"), MADE.alerts());
     let command = page.text("#run .command");

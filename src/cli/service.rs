@@ -69,6 +69,7 @@ fn rules(config: &Config, sources: Sources, geoip: Vec<PathBuf>) -> anyhow::Resu
         replayed: false,
         lateness,
         memory: config.detect.memory,
+        lazy: true,
         ..EngineConfig::default()
     };
     let of = config.clone();

@@ -5,7 +5,7 @@
 //! [`Engine::advance`] evaluates windows up to a watermark, [`Engine::finish`] everything that is left.
 //! A rule that fails is counted and reported; the others go on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -43,7 +43,7 @@ pub struct EngineConfig {
     /// Whether `draft` rules run too (their cases are tested like any other's).
     pub drafts: bool,
     /// Whether rules of the pack inside this program are planned only when a row comes that may concern
-    /// them. Not where state is saved or all rules are asked about.
+    /// them. Not where all rules are asked about.
     pub lazy: bool,
 }
 
@@ -119,6 +119,9 @@ pub struct Engine {
     pub(super) window_end: WindowEnd,
     pub(super) config: EngineConfig,
 }
+
+/// Clusters named in one note.
+pub(super) const CLUSTERS_NAMED: usize = 5;
 
 /// Planners, each on a thread of its own: as many as the smallest machine has cores.
 const PLANNERS: usize = 2;
@@ -340,20 +343,33 @@ impl Engine {
 
     /// What a reader of the alerts should know of rules that could not speak.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = self.lacking_notes();
+        let mut silent = Vec::new();
         for rule in &self.rules {
             let State::Baseline(baseline) = &rule.state else { continue };
-            for (cluster, rows) in &baseline.muted {
-                let short = cluster_name(cluster);
-                let cluster = if short.is_empty() { "(no cluster)" } else { short };
-                notes.push(format!(
-                    "{}: silent on {rows} first sightings while {cluster} is being learnt ({} days of log are needed)",
-                    rule.detection.id,
-                    rule.detection.learn.num_days(),
-                ));
+            if baseline.muted.is_empty() {
+                continue;
             }
+            let names = baseline.muted.keys().map(|cluster| match cluster_name(cluster) {
+                "" => "(no cluster)",
+                short => short,
+            });
+            let names: BTreeSet<&str> = names.collect();
+            let more = names.len().saturating_sub(CLUSTERS_NAMED);
+            let mut learnt = names.into_iter().take(CLUSTERS_NAMED).collect::<Vec<_>>().join(", ");
+            if more > 0 {
+                learnt.push_str(&format!(" and {more} more"));
+            }
+            silent.push(format!(
+                "{}: silent on {} first sightings of {learnt} ({} days of log are needed to learn)",
+                rule.detection.id,
+                baseline.muted.values().sum::<u64>(),
+                rule.detection.learn.num_days(),
+            ));
         }
+        silent.sort_unstable();
+        let mut notes = self.lacking_notes();
         notes.sort_unstable();
+        notes.extend(silent);
         notes
     }
 

@@ -15,6 +15,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{EmptyRelation, Expr, JoinType, LogicalPlan, lit};
 
 use super::Engine;
+use super::engine::CLUSTERS_NAMED;
 use super::functions::{LISTED, Lookups, constant_text, fact_of, is_strict, list_arguments};
 use crate::event::cluster_name;
 use crate::rules::List;
@@ -30,8 +31,6 @@ pub struct Lacking {
 
 /// In every reason that a database would take away.
 const DATABASE: &str = "() needs ";
-/// Clusters named in one note.
-const CLUSTERS_NAMED: usize = 5;
 
 impl Engine {
     /// Plans the rules that ask databases or lists for values: only then is it known what they lack.

@@ -31,7 +31,8 @@ pub struct Absorbed {
 pub struct Restored {
     /// Rules with a window or baseline that took over what they knew.
     pub rules: Vec<String>,
-    /// Those that start anew: new to the snapshot, or changed in which rows they keep.
+    /// Those that start anew: new to the snapshot, or changed in which rows they keep. A rule that is not
+    /// planned yet has kept nothing and is not among them.
     pub anew: Vec<String>,
     /// Those in the snapshot that this engine does not have.
     pub gone: Vec<String>,
@@ -40,7 +41,8 @@ pub struct Restored {
 impl Engine {
     /// The rows of a batch that windows and baselines keep, for the journal; `None` where there is nothing
     /// to keep. What several calls gave may stand one behind the other.
-    pub fn encode(&self, matches: &Matches) -> Result<Option<Vec<u8>>, SavedError> {
+    pub fn encode(&mut self, matches: &Matches) -> Result<Option<Vec<u8>>, SavedError> {
+        self.take_woken();
         if !self.rules.iter().any(|rule| rule.state.is_kept()) {
             return Ok(None);
         }
@@ -87,6 +89,7 @@ impl Engine {
             for _ in 0..from.count(32)? {
                 let (id, fingerprint) = (from.text()?, from.u64()?);
                 let (part, mut rows) = (from.u64()?, from.part()?);
+                self.wake_named(id);
                 match self.place(id, fingerprint, part) {
                     Some((index, part)) => {
                         let buffer = self.rules[index].state.buffers().get(part);
@@ -110,6 +113,13 @@ impl Engine {
             self.keep_to_budget();
         }
         Ok(absorbed)
+    }
+
+    /// Plans the rule of that id if it sleeps: something is kept for it.
+    fn wake_named(&mut self, id: &str) {
+        if !self.rules.iter().any(|rule| rule.detection.id == id) {
+            self.wake_those(&|rule| rule.id == id);
+        }
     }
 
     /// The rule of that id and fingerprint and which of its scans.
@@ -160,6 +170,7 @@ impl Engine {
         let mut states = BTreeMap::new();
         for _ in 0..from.count(24)? {
             let (id, fingerprint, mut part) = (from.text()?, from.u64()?, from.part()?);
+            self.wake_named(id);
             let Some(index) = self.rules.iter().position(|r| r.state.is_kept() && r.detection.id == id)
             else {
                 restored.gone.push(id.to_string());

@@ -98,7 +98,8 @@ pub fn run(
     }
     if let Some(cluster) = options.range.cluster.as_deref().filter(|_| outcome.counts.unnamed > 0) {
         let events = outcome.counts.unnamed;
-        outcome.notes.push(format!("{events} events name no cluster and were taken to be of {cluster}"));
+        let note = format!("{events} events name no cluster and were taken to be of {cluster}");
+        outcome.notes.insert(0, note);
     }
     outcome.elapsed = begun.elapsed();
     outcome.peak_rss_bytes = peak_rss_bytes();

@@ -21,9 +21,9 @@ impl RuleSet {
     /// Reads rules and lists; every problem of every one is reported.
     pub fn load(sources: Sources, adjust: Adjust, config: EngineConfig) -> Result<Self, Vec<Diagnostic>> {
         let catalog = read(&sources, &adjust)?;
-        let engine = Engine::compile(&catalog, &config)?;
+        let mut engine = Engine::compile(&catalog, &config)?;
         catalog.geoip.described().for_each(|database| tracing::info!("address database {database}"));
-        tell_mute(&engine);
+        tell_mute(&mut engine);
         Ok(Self { sources, adjust, config, current: Mutex::new(catalog) })
     }
 
@@ -58,15 +58,16 @@ impl RuleSet {
         if changes.is_empty() {
             return Ok(None);
         }
-        let engine = Engine::compile(&catalog, &self.config)?;
+        let mut engine = Engine::compile(&catalog, &self.config)?;
         *current = catalog;
-        tell_mute(&engine);
+        tell_mute(&mut engine);
         Ok(Some((engine, changes)))
     }
 }
 
 /// Rules that are in force and cannot fire: nobody would see it otherwise.
-fn tell_mute(engine: &Engine) {
+fn tell_mute(engine: &mut Engine) {
+    engine.wake_lookups();
     for (rule, reason) in engine.mute() {
         tracing::warn!("{rule} cannot fire: {reason}");
     }
