@@ -121,10 +121,10 @@ fn rows(row: fn(&Record) -> Row, write: fn(&[Row]) -> Vec<u8>) -> Vec<Vec<u8>> {
     thirds(&rows, write)
 }
 
-const IMPERSONATION: &[&str] = &["impersonation-privileged"];
+const IMPERSONATION: &[&str] = &["impersonation-any", "impersonation-privileged"];
 const NO_IMPERSONATION: &[&str] = &[
     "AKSAudit and AKSAuditAdmin have no column for who was impersonated: 2,",
-    "blind rules   impersonation-privileged",
+    "blind rules   impersonation-any",
 ];
 /// The portal shows milliseconds.
 const TIMES: &[&str] = &["first_seen", "last_seen", "evidence", "summary"];

@@ -46,7 +46,7 @@ impl Running {
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::default()));
         let lateness = chrono::TimeDelta::minutes(10);
         let config = EngineConfig { emission: Emission::First, lateness, ..EngineConfig::default() };
-        let sources = Sources { detections: Some("detections".into()), lists: None };
+        let sources = Sources { detections: Some(super::place().join("detections")), lists: None };
         let load = move || RuleSet::load(sources, Box::new(|_| Vec::new()), config).unwrap();
         let rules = Arc::new(tokio::task::spawn_blocking(load).await.unwrap());
         let dead = DeadLetters::open(&folder.join("dead-letters"), DEFAULT_CAP, metrics.clone()).unwrap();

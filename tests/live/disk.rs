@@ -33,7 +33,7 @@ async fn told_to_stop_while_the_disk_is_full_it_leaves_nothing_behind() {
         .args(["-c", "trap '' XFSZ; exec \"$0\" run --config \"$1\""])
         .arg(env!("CARGO_BIN_EXE_aksentry"))
         .arg(scene.write("a", &configuration))
-        .current_dir(crate::cli::ROOT);
+        .current_dir(super::place());
     let service = Service::spawn(&mut command);
     let mut portions = traffic.messages.chunks(27);
     let mut publish = || scene.publish(portions.next().unwrap());

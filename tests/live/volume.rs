@@ -39,7 +39,7 @@ pub fn start(scene: &Scene, replica: &str, configuration: &str, options: &str) -
         .arg(scene.write(replica, configuration))
         .arg(options)
         .arg(&state)
-        .current_dir(crate::cli::ROOT);
+        .current_dir(super::place());
     let service = Service::spawn(&mut command);
     let root = PathBuf::from(format!("/proc/{}/root", service.pid()));
     let folder = root.join(state.strip_prefix("/").unwrap());
