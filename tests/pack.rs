@@ -57,7 +57,7 @@ fn most_rules_sleep_until_a_row_concerns_them() {
     assert_eq!(decoded.counts.events, 1);
     lazy.process(&decoded.batch);
     let awake: Vec<&str> = lazy.rules().map(|(rule, _)| rule.id.as_str()).collect();
-    assert!(!awake.is_empty() && awake.len() * 4 < lazy.running(), "planned for a lease: {awake:?}");
+    assert!(!awake.is_empty() && awake.len() * 2 < lazy.running(), "planned for a lease: {awake:?}");
     // What is said of rules that sleep is what is said of them awake.
     for columns in [
         &["impersonated_username", "impersonated_groups"][..],

@@ -27,7 +27,7 @@ SELECT
     verb,
     namespace,
     name,
-    object -> 'spec' ->> 'ports' AS ports,
+    json_values(object, 'spec.ports.port') AS ports,
     object -> 'spec' ->> 'selector' AS selector,
     coalesce(object -> 'spec' ->> 'loadBalancerSourceRanges', 'anybody') AS source_ranges,
     client_ip,

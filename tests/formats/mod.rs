@@ -124,7 +124,7 @@ fn rows(row: fn(&Record) -> Row, write: fn(&[Row]) -> Vec<u8>) -> Vec<Vec<u8>> {
 const IMPERSONATION: &[&str] = &["impersonation-any", "impersonation-privileged"];
 const NO_IMPERSONATION: &[&str] = &[
     "AKSAudit and AKSAuditAdmin have no column for who was impersonated: 2,",
-    "blind rules   impersonation-any",
+    "blind rules   arc-proxy-secret-access, impersonation-any, impersonation-privileged",
 ];
 /// The portal shows milliseconds.
 const TIMES: &[&str] = &["first_seen", "last_seen", "evidence", "summary"];
