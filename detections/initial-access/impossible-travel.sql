@@ -64,7 +64,7 @@ FROM (
     ) AS request
     WHERE
         country(origin) <> country(client_ip)
-        AND distance_km(origin, client_ip) >= 500
+        AND distance_km(origin, client_ip) > 500
         AND distance_km(origin, client_ip) > 900 * date_part('epoch', time - earlier) / 3600
 ) AS jump
 GROUP BY cluster, username

@@ -263,8 +263,11 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// The least and the greatest a number may be.
+type Bounds = Option<(f64, f64)>;
+
 /// Columns of a list of networks: what they tell and whether they hold numbers, within which bounds.
-const COLUMNS: &[(&str, Fact, Option<(f64, f64)>)] = &[
+const COLUMNS: &[(&str, Fact, Bounds)] = &[
     ("country", Fact::Country, None),
     ("latitude", Fact::Place, Some((-90.0, 90.0))),
     ("longitude", Fact::Place, Some((-180.0, 180.0))),
