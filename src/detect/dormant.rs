@@ -5,13 +5,13 @@
 //! gates; the rules behind them are planned and their filters are there for this batch and all later
 //! ones, whichever thread has them. So which rules sleep changes no alert.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use datafusion::execution::session_state::SessionState;
 
-use super::gate::{Gate, gate_columns, values};
+use super::gate::{self, Gate, gate_columns};
 use super::matcher::FilterSet;
 use super::plan::{Planned, Planner, plan_all};
 use super::state::micros;
@@ -36,8 +36,8 @@ pub struct Sleeper {
 #[derive(Debug, Default)]
 pub struct Dormant {
     asleep: AtomicUsize,
-    /// Values of [`gate_columns`] that opened what they open, by table, joined with a zero byte.
-    seen: [RwLock<HashSet<Box<str>>>; 2],
+    /// [`gate::kind`]s that opened what they open, by table.
+    seen: [RwLock<HashSet<Box<[u8]>>>; 2],
     inner: Mutex<Inner>,
 }
 
@@ -80,37 +80,32 @@ impl Dormant {
                 self.wake_those(&|_| true, filters);
                 continue;
             };
-            let mut fresh: HashSet<Box<str>> = HashSet::new();
-            let mut kind = String::new();
+            // Kinds that were not seen, each with a row of it.
+            let mut fresh: HashMap<Box<[u8]>, usize> = HashMap::new();
+            let mut kind = Vec::new();
             {
                 let seen = self.seen[table as usize].read().unwrap_or_else(PoisonError::into_inner);
                 for row in 0..rows.num_rows() {
-                    kind.clear();
-                    for value in values(&columns, row) {
-                        kind.push_str(value);
-                        kind.push('\0');
-                    }
-                    if !seen.contains(kind.as_str()) && !fresh.contains(kind.as_str()) {
-                        fresh.insert(kind.as_str().into());
+                    gate::kind(&columns, row, &mut kind);
+                    if !seen.contains(kind.as_slice()) && !fresh.contains_key(kind.as_slice()) {
+                        fresh.insert(kind.as_slice().into(), row);
                     }
                 }
             }
             if fresh.is_empty() {
                 continue;
             }
+            let kinds: Vec<Vec<&str>> = fresh.values().map(|row| gate::values(&columns, *row)).collect();
             let opened = |sleeper: &Sleeper| {
-                fresh.iter().any(|kind| {
-                    let values: Vec<&str> = kind.split('\0').collect();
-                    let opens = |gate: &Gate| gate.table == table && gate.opens(&values);
-                    sleeper.gates.as_ref().is_none_or(|gates| gates.iter().any(opens))
-                })
+                let opens = |gate: &Gate| gate.table == table && kinds.iter().any(|kind| gate.opens(kind));
+                sleeper.gates.as_ref().is_none_or(|gates| gates.iter().any(opens))
             };
             let mut inner = locked(&self.inner);
             self.plan(&mut inner, &opened, filters);
             // Only now: who finds these kinds seen finds the filters of the rules they concern.
             let mut seen = self.seen[table as usize].write().unwrap_or_else(PoisonError::into_inner);
             if seen.len() < KINDS {
-                seen.extend(fresh);
+                seen.extend(fresh.into_keys());
             }
         }
     }

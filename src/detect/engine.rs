@@ -158,9 +158,10 @@ impl Engine {
         let planners: Vec<Planner> = planners.collect::<Result<_, _>>().map_err(broken)?;
         let context = planners.first().map(|planner| planner.state().task_ctx()).unwrap_or_default();
         let (mut now, mut sleepers) = (Vec::new(), Vec::new());
+        let compiled = catalog.compiled_rules();
         for rule in &catalog.detections {
             // What is in this program was planned by its tests.
-            let known = catalog.is_compiled(rule);
+            let known = compiled.contains(rule.id.as_str());
             let wanted = config.wants(rule);
             match known && config.lazy && wanted {
                 true => sleepers.push(Sleeper { rule: rule.clone(), gates: gate::gates(&rule.sql) }),

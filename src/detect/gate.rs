@@ -210,9 +210,25 @@ pub fn gate_columns(table: Table, rows: &RecordBatch) -> Option<Vec<&StringViewA
     columns(table).iter().map(|name| rows.column_by_name(name)?.as_string_view_opt()).collect()
 }
 
-/// A row's values in those columns; null is empty, which no comparison accepts.
+/// A row's values in those columns.
 pub fn values<'a>(columns: &[&'a StringViewArray], row: usize) -> Vec<&'a str> {
-    columns.iter().map(|column| if column.is_valid(row) { column.value(row) } else { "" }).collect()
+    columns.iter().map(|column| value(column, row)).collect()
+}
+
+/// Null is empty, which no comparison accepts.
+fn value<'a>(column: &&'a StringViewArray, row: usize) -> &'a str {
+    if column.is_valid(row) { column.value(row) } else { "" }
+}
+
+/// Writes bytes that are equal for rows with equal values and differ for all others: each value with its
+/// length before it, because a log may hold any character.
+pub fn kind(columns: &[&StringViewArray], row: usize, into: &mut Vec<u8>) {
+    into.clear();
+    for column in columns {
+        let value = value(column, row);
+        into.extend_from_slice(&value.len().to_le_bytes());
+        into.extend_from_slice(value.as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +252,20 @@ mod tests {
         let sql = "SELECT line FROM control_plane WHERE category = 'cluster-autoscaler'";
         assert!(opens(sql, Table::ControlPlane, &["cluster-autoscaler"]));
         assert!(!opens(sql, Table::ControlPlane, &["kube-scheduler"]));
+    }
+
+    #[test]
+    fn values_with_any_character_are_told_apart() {
+        let one = StringViewArray::from(vec!["a\0b", "a", "a"]);
+        let other = StringViewArray::from(vec!["c", "b\0c", "b\0c"]);
+        let columns = [&one, &other];
+        let kinds = [0, 1, 2].map(|row| {
+            let mut bytes = vec![9];
+            kind(&columns, row, &mut bytes);
+            bytes
+        });
+        assert!(kinds[0] != kinds[1] && kinds[1] == kinds[2]);
+        assert_eq!(values(&columns, 1), ["a", "b\0c"]);
     }
 
     #[test]

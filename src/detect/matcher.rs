@@ -81,12 +81,14 @@ impl FilterSet {
     /// Compiles the row filters of a rule's scans, which get the next ids in order; `thin` is in
     /// microseconds. Where one of them fails none of them is added.
     pub fn add_rule(&mut self, scans: &[PlannedScan], thin: Option<i64>, state: &SessionState) -> Result<()> {
-        let mut with = self.clone();
-        for scan in scans {
-            with.add(with.scans, scan, thin, state)?;
-            with.scans += 1;
+        let before = [0, 1].map(|table: usize| self.tables[table].scans.len());
+        for (scan, id) in scans.iter().zip(self.scans..) {
+            if let Err(error) = self.add(id, scan, thin, state) {
+                self.tables.iter_mut().zip(before).for_each(|(table, scans)| table.scans.truncate(scans));
+                return Err(error);
+            }
         }
-        *self = with;
+        self.scans += scans.len();
         Ok(())
     }
 

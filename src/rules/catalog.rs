@@ -87,11 +87,18 @@ impl Catalog {
         lists
     }
 
-    /// Whether a rule is, letter by letter, one of the pack inside this program, with that pack's lists to
-    /// name: the tests of this program planned it.
-    pub fn is_compiled(&self, rule: &Detection) -> bool {
-        let text = Tree::detections("").bytes(&[&rule.tactic, &format!("{}.sql", rule.id)]);
-        text.is_ok_and(|text| text == rule.text.as_bytes()) && self.has_compiled_lists()
+    /// Ids of the rules that are, letter by letter, those of the pack inside this program, with that pack's
+    /// lists to name: the tests of this program planned them.
+    pub fn compiled_rules(&self) -> BTreeSet<&str> {
+        if !self.has_compiled_lists() {
+            return BTreeSet::new();
+        }
+        let pack = Tree::detections("");
+        let same = |rule: &&Detection| {
+            let text = pack.bytes(&[&rule.tactic, &format!("{}.sql", rule.id)]);
+            text.is_ok_and(|text| text == rule.text.as_bytes())
+        };
+        self.detections.iter().filter(same).map(|rule| rule.id.as_str()).collect()
     }
 
     fn has_compiled_lists(&self) -> bool {
