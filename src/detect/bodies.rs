@@ -1,18 +1,14 @@
 //! Rules that read bodies, and whether an event shows what they do without one.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::physical_plan::PhysicalExpr;
 
 use super::Engine;
-use super::matcher::{truth, unqualified};
+use super::condition::{Condition, unqualified};
 use super::table::PlannedScan;
 use crate::event::{Batch, Table};
 use crate::rules::{Detection, Kind};
@@ -31,7 +27,7 @@ pub struct BodyRule<'a> {
 struct Scan {
     columns: Vec<&'static str>,
     /// What the row filter asks for beside the bodies.
-    others: Vec<Arc<dyn PhysicalExpr>>,
+    others: Vec<Condition>,
 }
 
 impl Engine {
@@ -67,11 +63,11 @@ impl BodyRule<'_> {
 
 impl Scan {
     fn new(scan: &PlannedScan, several: bool, state: &SessionState) -> Result<Self> {
-        let schema = DFSchema::try_from(scan.table.schema().as_ref().clone())?;
         let mut others = Vec::new();
         for conjunct in scan.filters.iter().flat_map(split_conjunction) {
             if names(conjunct).next().is_none() {
-                others.push(state.create_physical_expr(unqualified(conjunct.clone())?, &schema)?);
+                let condition = unqualified(conjunct.clone())?;
+                others.push(Condition::compile(condition, &scan.table.schema(), state)?);
             }
         }
         Ok(Self { columns: columns(scan, several), others })
@@ -80,7 +76,7 @@ impl Scan {
     fn lacks(&self, rows: &RecordBatch) -> Result<bool> {
         let mut wanted = BooleanBuffer::new_set(rows.num_rows());
         for condition in &self.others {
-            wanted = &wanted & &truth(condition, rows)?;
+            wanted = &wanted & &condition.truth(rows, None)?;
         }
         let is = |name: &str, row: usize| {
             let column = rows.column_by_name(name).and_then(|column| column.as_boolean_opt());

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use datafusion::execution::session_state::SessionState;
 
+use super::filters::FilterSet;
 use super::gate::{self, Gate, gate_columns};
-use super::matcher::FilterSet;
 use super::plan::{Planned, Planner, plan_all};
 use super::state::micros;
 use crate::event::{Batch, Table};

@@ -4,14 +4,14 @@
 //! Kept rows are compacted: their text no longer points into the batch's block, so one row never
 //! pins a block.
 
-use crate::event::{Table, compact};
+use crate::event::compact;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
-    UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMicrosecondArray, UInt32Array,
+    UInt64Array,
 };
-use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
 
@@ -39,26 +39,31 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The `mask`ed rows of a table, `projection` of their columns, compacted.
+    /// The chosen rows of a table, `projection` of their columns, compacted.
     pub fn keep(
-        table: Table,
         rows: &RecordBatch,
         ids: &[u64],
-        mask: &BooleanArray,
+        chosen: &[u32],
         projection: &[usize],
         schema: &SchemaRef,
     ) -> Result<Rows, ArrowError> {
-        let column = |name: &str| rows.column_by_name(name).cloned();
-        let none = || -> ArrayRef { Arc::new(StringViewArray::new_null(rows.num_rows())) };
-        let mut columns: Vec<ArrayRef> = projection.iter().map(|&i| rows.column(i).clone()).collect();
-        columns.push(column("time").unwrap_or_else(none));
-        columns.push(Arc::new(UInt64Array::from(ids.to_vec())));
+        let picked = UInt32Array::from(chosen.to_vec());
+        let pick = |column: &ArrayRef| match chosen.len() == rows.num_rows() {
+            true => Ok(compact(column)),
+            false => take(column, &picked, None).map(|column| compact(&column)),
+        };
+        let named = |name: &str| match rows.column_by_name(name) {
+            Some(column) => pick(column),
+            None => Ok(Arc::new(StringViewArray::new_null(chosen.len())) as ArrayRef),
+        };
+        let columns: Result<Vec<ArrayRef>, _> = projection.iter().map(|&at| pick(rows.column(at))).collect();
+        let mut columns = columns?;
+        columns.push(named("time")?);
+        columns.push(Arc::new(chosen.iter().map(|&row| ids[row as usize]).collect::<UInt64Array>()));
+        // Of these, `control_plane` has only a cluster.
         for name in ["audit_id", "stage", "cluster"] {
-            let absent = table == Table::ControlPlane && name != "cluster";
-            columns.push(if absent { none() } else { column(name).unwrap_or_else(none) });
+            columns.push(named(name)?);
         }
-        let batch = filter_record_batch(&RecordBatch::try_new(schema.clone(), columns)?, mask)?;
-        let columns = batch.columns().iter().map(compact).collect();
         Ok(Rows { batch: RecordBatch::try_new(schema.clone(), columns)? })
     }
 

@@ -3,15 +3,52 @@
 //! Names are given by their parts below the root; nothing here follows them deeper than asked, so a
 //! loop of links ends where the caller stops.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use include_dir::{Dir, include_dir};
 
 use super::Diagnostic;
 
-static DETECTIONS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/detections");
-static QUERIES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/queries");
+static DETECTIONS: LazyLock<Pack> = LazyLock::new(|| {
+    static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/detections");
+    Pack::of(&FILES)
+});
+static QUERIES: LazyLock<Pack> = LazyLock::new(|| {
+    static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/queries");
+    Pack::of(&FILES)
+});
+
+/// What is compiled in, by path below its root: the macro's own look-up compares every path there is.
+#[derive(Debug, Default)]
+struct Pack {
+    files: HashMap<&'static str, &'static [u8]>,
+    folders: HashMap<&'static str, &'static Dir<'static>>,
+}
+
+impl Pack {
+    fn of(root: &'static Dir<'static>) -> Self {
+        let mut pack = Self::default();
+        let mut waiting = vec![root];
+        while let Some(folder) = waiting.pop() {
+            let files = folder.files().filter_map(|file| Some((file.path().to_str()?, file.contents())));
+            pack.files.extend(files);
+            pack.folders.extend(folder.path().to_str().map(|path| (path, folder)));
+            waiting.extend(folder.dirs());
+        }
+        pack
+    }
+
+    fn folder(&self, path: &Path) -> Option<&'static Dir<'static>> {
+        self.folders.get(path.to_str()?).copied()
+    }
+
+    fn file(&self, path: &Path) -> Option<&'static [u8]> {
+        self.files.get(path.to_str()?).copied()
+    }
+}
 
 /// Where the files are.
 #[derive(Debug, Clone)]
@@ -23,7 +60,7 @@ pub(super) enum Tree {
 /// Files of the pack.
 #[derive(Debug, Clone)]
 pub(super) struct Compiled {
-    pack: &'static Dir<'static>,
+    pack: &'static Pack,
     /// What the pack's folder is called.
     name: &'static str,
     /// The folder in it that is meant (`""` = all of it).
@@ -93,8 +130,8 @@ impl Tree {
                 .map_err(|error| Diagnostic::error(&path, (1, 1), format!("cannot read the file: {error}"))),
             Tree::Compiled(compiled) => compiled
                 .pack
-                .get_file(compiled.path(parts))
-                .map(|file| file.contents().to_vec())
+                .file(&compiled.path(parts))
+                .map(<[u8]>::to_vec)
                 .ok_or_else(|| Diagnostic::error(&path, (1, 1), "no such file in the compiled pack")),
         }
     }
@@ -132,12 +169,11 @@ fn list_disk(path: &Path) -> std::io::Result<Listing> {
     Ok(listing)
 }
 
-fn list_compiled(pack: &'static Dir<'static>, path: &Path) -> Listing {
+fn list_compiled(pack: &Pack, path: &Path) -> Listing {
     let mut listing = Listing::default();
-    let folder = if path.as_os_str().is_empty() { Some(pack) } else { pack.get_dir(path) };
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let visible = |name: &String| !name.starts_with('.');
-    if let Some(folder) = folder {
+    if let Some(folder) = pack.folder(path) {
         listing.files.extend(folder.files().filter_map(|file| name(file.path())).filter(visible));
         listing.folders.extend(folder.dirs().filter_map(|dir| name(dir.path())).filter(visible));
     }

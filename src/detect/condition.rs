@@ -1,0 +1,133 @@
+//! Conditions of row filters: taken apart, compiled over the columns they read, evaluated on some rows.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::take;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::physical_plan::PhysicalExpr;
+
+use super::functions;
+
+/// A condition over the columns of a table that it reads.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    expr: Arc<dyn PhysicalExpr>,
+    /// Columns of the table; the expression counts them from 0.
+    columns: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Condition {
+    /// Compiles an expression whose columns carry no table's name.
+    pub fn compile(expr: Expr, table: &Schema, state: &SessionState) -> Result<Self> {
+        let mut columns: Vec<usize> =
+            column_names(&expr).iter().map(|name| table.index_of(name)).collect::<Result<_, _>>()?;
+        columns.sort_unstable();
+        let schema = Arc::new(table.project(&columns)?);
+        let known = DFSchema::try_from(schema.as_ref().clone())?;
+        Ok(Self { expr: state.create_physical_expr(expr, &known)?, columns, schema })
+    }
+
+    /// For each of the rows of a table, or of those chosen, whether it is true.
+    pub fn truth(&self, rows: &RecordBatch, chosen: Option<&UInt32Array>) -> Result<BooleanBuffer> {
+        let Some(chosen) = chosen else { return truth(&self.expr, &rows.project(&self.columns)?) };
+        let columns = self.columns.iter().map(|at| take(rows.column(*at), chosen, None));
+        let options = RecordBatchOptions::new().with_row_count(Some(chosen.len()));
+        let columns = columns.collect::<Result<_, _>>()?;
+        truth(&self.expr, &RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+    }
+}
+
+/// Rows for which the expression is true; null counts as false.
+fn truth(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanBuffer> {
+    let value = expr.evaluate(rows)?.into_array(rows.num_rows())?;
+    let bools = value.as_boolean_opt().ok_or_else(|| {
+        DataFusionError::Plan(format!("the row filter is {}, not a condition", value.data_type()))
+    })?;
+    Ok(match bools.nulls() {
+        Some(nulls) => bools.values() & nulls.inner(),
+        None => bools.values().clone(),
+    })
+}
+
+/// The expression without table aliases: filters are evaluated on the bare table.
+pub fn unqualified(expr: Expr) -> Result<Expr> {
+    let bare = |e| {
+        Ok(match e {
+            Expr::Column(column) => Transformed::yes(Expr::Column(Column::new_unqualified(column.name))),
+            other => Transformed::no(other),
+        })
+    };
+    expr.transform(bare).data()
+}
+
+/// Whether the expression calls a function that reads a JSON body.
+pub fn reads_a_body(expr: &Expr) -> Result<bool> {
+    let mut found = false;
+    expr.apply(|e| {
+        if let Expr::ScalarFunction(function) = e {
+            found |= functions::is_expensive(function.name());
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// The columns that an expression reads, each once.
+pub fn column_names(expr: &Expr) -> Vec<String> {
+    let mut names: Vec<String> = expr.column_refs().into_iter().map(|column| column.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The part of a condition that asks about one column alone: true wherever the condition is, perhaps
+/// elsewhere too; `None` where there is no such part. Of `a = 1 AND b = 2 OR a = 3 AND c` it is for `a`
+/// `a = 1 OR a = 3`, for `b` nothing.
+pub fn part_of(expr: &Expr, column: &str) -> Option<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            match (part_of(left, column), part_of(right, column)) {
+                (Some(left), Some(right)) => Some(left.and(right)),
+                (left, right) => left.or(right),
+            }
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            Some(part_of(left, column)?.or(part_of(right, column)?))
+        }
+        other => (!other.is_volatile() && column_names(other) == [column]).then(|| other.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::{col, lit};
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_true_wherever_the_condition_is() {
+        let (a, b) = (col("a").eq(lit(1)), col("b").eq(lit(2)));
+        let other = col("a").not_eq(lit(3));
+        let both = a.clone().and(b.clone());
+        assert_eq!(part_of(&both, "a"), Some(a.clone()));
+        assert_eq!(part_of(&both, "c"), None);
+        assert_eq!(part_of(&a.clone().and(other.clone()), "a"), Some(a.clone().and(other.clone())));
+        assert_eq!(part_of(&both.clone().or(other.clone()), "a"), Some(a.clone().or(other.clone())));
+        assert_eq!(part_of(&both.clone().or(other.clone()), "b"), None);
+        // What is not an AND or OR is all or nothing.
+        let denied = Expr::Not(Box::new(both));
+        assert_eq!(part_of(&denied, "a"), None);
+        let denied = Expr::Not(Box::new(a.clone().or(other)));
+        assert_eq!(part_of(&denied, "a"), Some(denied.clone()));
+        assert_eq!(part_of(&col("a").eq(col("b")), "a"), None);
+        assert_eq!(part_of(&lit(true), "a"), None);
+    }
+}

@@ -1,0 +1,299 @@
+//! The row filters of all scans, evaluated together.
+//!
+//! Filters are split at their ANDs. What asks one column of few values goes into the [`Index`], which
+//! names the rows a scan must still look at; the rest is evaluated on those rows only, conditions that
+//! read a JSON body last. A condition that several scans share is evaluated once a row.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::UInt32Array;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::utils::split_conjunction;
+
+use super::condition::{Condition, column_names, part_of, reads_a_body, unqualified};
+use super::index::{Index, Tests, is_indexed};
+use super::matcher::{Matches, ScanId};
+use super::rows::{self, Rows};
+use super::table::PlannedScan;
+use super::thin::Thinner;
+use crate::event::{Batch, Table};
+
+/// The filters of the scans of rules that are planned.
+#[derive(Debug, Clone, Default)]
+pub struct FilterSet {
+    tables: [Filters; 2],
+    scans: usize,
+}
+
+/// The filters of one table's scans.
+#[derive(Debug, Clone, Default)]
+struct Filters {
+    /// What is asked of columns of few values.
+    tests: Vec<Tests>,
+    /// All other conditions, each once.
+    conditions: Vec<Condition>,
+    /// Text of one of these → its index.
+    known: HashMap<String, usize>,
+    scans: Vec<Scan>,
+}
+
+#[derive(Debug, Clone)]
+struct Scan {
+    id: ScanId,
+    /// The conditions that are left to ask, in order.
+    conditions: Vec<usize>,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    thinner: Option<Thinner>,
+}
+
+impl FilterSet {
+    /// Compiles the row filters of a rule's scans, which get the next ids in order; `thin` is in
+    /// microseconds. Where one of them fails none of them is added.
+    pub fn add_rule(&mut self, scans: &[PlannedScan], thin: Option<i64>, state: &SessionState) -> Result<()> {
+        let before = [0, 1].map(|table: usize| self.tables[table].scans.len());
+        for (scan, id) in scans.iter().zip(self.scans..) {
+            if let Err(error) = self.tables[scan.table as usize].add(id, scan, thin, state) {
+                self.tables.iter_mut().zip(before).for_each(|(table, scans)| table.truncate(scans));
+                return Err(error);
+            }
+        }
+        self.scans += scans.len();
+        Ok(())
+    }
+
+    /// What threads need beside the filters, one each.
+    pub fn indexes(&self) -> [Index; 2] {
+        self.tables.each_ref().map(|filters| Index::new(filters.scans.len(), filters.tests.len()))
+    }
+
+    /// Evaluates all filters on the rows of a batch.
+    pub fn evaluate(&self, batch: &Batch, indexes: &mut [Index; 2], matches: &mut Matches) {
+        for table in Table::ALL {
+            let (rows, ids) = table.rows(batch);
+            if rows.num_rows() > 0 {
+                self.tables[table as usize].evaluate(rows, ids, &mut indexes[table as usize], matches);
+            }
+        }
+    }
+}
+
+impl Filters {
+    fn add(&mut self, id: ScanId, scan: &PlannedScan, thin: Option<i64>, state: &SessionState) -> Result<()> {
+        let (table, number) = (scan.table.schema(), self.scans.len());
+        let (mut cheap, mut expensive) = (Vec::new(), Vec::new());
+        for filter in &scan.filters {
+            for conjunct in split_conjunction(filter) {
+                let condition = unqualified(conjunct.clone())?;
+                let names = column_names(&condition);
+                let mut told = false;
+                for name in names.iter().filter(|name| is_indexed(scan.table, name)) {
+                    let Some(part) = part_of(&condition, name) else { continue };
+                    let whole = names.len() == 1;
+                    told |= whole;
+                    let compile = || Condition::compile(part.clone(), &table, state);
+                    self.tests(table.index_of(name)?).add(part.to_string(), whole, number, compile)?;
+                }
+                if told {
+                    continue;
+                }
+                let text = condition.to_string();
+                let kind = if reads_a_body(&condition)? { &mut expensive } else { &mut cheap };
+                kind.push(match self.known.get(&text) {
+                    Some(at) => *at,
+                    None => {
+                        self.conditions.push(Condition::compile(condition, &table, state)?);
+                        self.known.insert(text, self.conditions.len() - 1);
+                        self.conditions.len() - 1
+                    }
+                });
+            }
+        }
+        let conditions = [cheap, expensive].concat();
+        let thinner = thin.map(|interval| Thinner::new(interval, scan.slot.schema()));
+        let schema = rows::schema(scan.slot.schema());
+        self.scans.push(Scan { id, conditions, projection: scan.projection.clone(), schema, thinner });
+        Ok(())
+    }
+
+    fn tests(&mut self, column: usize) -> &mut Tests {
+        let at = self.tests.iter().position(|tests| tests.column() == column).unwrap_or_else(|| {
+            self.tests.push(Tests::new(column));
+            self.tests.len() - 1
+        });
+        &mut self.tests[at]
+    }
+
+    fn truncate(&mut self, scans: usize) {
+        self.scans.truncate(scans);
+        self.tests.iter_mut().for_each(|tests| tests.truncate(scans));
+    }
+
+    fn evaluate(&self, rows: &RecordBatch, ids: &[u64], index: &mut Index, matches: &mut Matches) {
+        let mut failed = BTreeMap::new();
+        let candidates = index.rows(&self.tests, rows, &mut failed);
+        let mut asked = Asked { conditions: &self.conditions, rows, known: HashMap::new() };
+        for (number, (scan, chosen)) in self.scans.iter().zip(candidates).enumerate() {
+            if let Some(reason) = failed.remove(&number) {
+                matches.failed.push((scan.id, reason));
+                continue;
+            }
+            match scan.keep(chosen, ids, &mut asked) {
+                Ok(Some(kept)) => matches.kept.push((scan.id, kept)),
+                Ok(None) => {}
+                Err(error) => matches.failed.push((scan.id, error.strip_backtrace())),
+            }
+        }
+    }
+}
+
+impl Scan {
+    /// What the scan keeps of the rows it must look at.
+    fn keep(&self, chosen: &[u32], ids: &[u64], asked: &mut Asked) -> Result<Option<Rows>> {
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        let mut narrowed;
+        let mut chosen = chosen;
+        for condition in &self.conditions {
+            narrowed = asked.narrow(*condition, chosen)?;
+            chosen = &narrowed;
+            if chosen.is_empty() {
+                return Ok(None);
+            }
+        }
+        let kept = Rows::keep(asked.rows, ids, chosen, &self.projection, &self.schema)?;
+        let kept = match &self.thinner {
+            Some(thinner) => thinner.thin(&kept)?,
+            None => kept,
+        };
+        Ok((!kept.is_empty()).then_some(kept))
+    }
+}
+
+/// What is known of the conditions on the rows of a batch.
+struct Asked<'a> {
+    conditions: &'a [Condition],
+    rows: &'a RecordBatch,
+    /// By condition, for each row whether it is true; `None` where it was not asked.
+    known: HashMap<usize, Vec<Option<bool>>>,
+}
+
+impl Asked<'_> {
+    /// The rows of those chosen for which the condition is true.
+    fn narrow(&mut self, condition: usize, chosen: &[u32]) -> Result<Vec<u32>> {
+        let all = self.rows.num_rows();
+        let known = self.known.entry(condition).or_insert_with(|| vec![None; all]);
+        let unknown: Vec<u32> = chosen.iter().copied().filter(|&row| known[row as usize].is_none()).collect();
+        if !unknown.is_empty() {
+            let these = (unknown.len() < all).then(|| UInt32Array::from(unknown.clone()));
+            let truth = self.conditions[condition].truth(self.rows, these.as_ref())?;
+            for (row, is_true) in unknown.iter().zip(&truth) {
+                known[*row as usize] = Some(is_true);
+            }
+        }
+        Ok(chosen.iter().copied().filter(|&row| known[row as usize] == Some(true)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use arrow::array::AsArray;
+    use arrow::buffer::BooleanBuffer;
+    use datafusion::common::DFSchema;
+
+    use super::*;
+    use crate::decode::Decoder;
+    use crate::detect::plan::Planner;
+    use crate::detect::session::WindowEnd;
+    use crate::event::RawBatch;
+    use crate::rules::{Catalog, Sources};
+
+    fn samples() -> Vec<Batch> {
+        let text = std::fs::read("samples/hub/2026-03-10-part-1.ndjson").unwrap();
+        let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+        let batch = |lines: &[&[u8]]| {
+            let raw = RawBatch { bodies: vec![lines.concat().into()] };
+            Decoder::default().decode(&raw).batch
+        };
+        lines.chunks(40).map(batch).collect()
+    }
+
+    /// Ids of the rows for which all filters are true, evaluated one by one on everything.
+    fn kept_by(scan: &PlannedScan, batch: &Batch, state: &SessionState) -> Vec<u64> {
+        let (rows, ids) = scan.table.rows(batch);
+        let schema = DFSchema::try_from(scan.table.schema().as_ref().clone()).unwrap();
+        let mut left = BooleanBuffer::new_set(rows.num_rows());
+        for filter in &scan.filters {
+            let expr = state.create_physical_expr(unqualified(filter.clone()).unwrap(), &schema).unwrap();
+            let value = expr.evaluate(rows).unwrap().into_array(rows.num_rows()).unwrap();
+            let is_true = value.as_boolean().iter().map(|value| value == Some(true));
+            left = &left & &is_true.collect::<BooleanBuffer>();
+        }
+        left.set_indices().map(|row| ids[row]).collect()
+    }
+
+    #[test]
+    fn each_scan_of_the_pack_keeps_what_its_filter_keeps_alone() {
+        let (catalog, problems) = Catalog::load(&Sources::default());
+        assert!(problems.is_empty());
+        let planner = Planner::new(&catalog, WindowEnd::new(AtomicI64::new(0))).unwrap();
+        let (mut set, mut scans) = (FilterSet::default(), Vec::new());
+        for rule in &catalog.detections {
+            let planned = planner.plan(rule).unwrap();
+            set.add_rule(&planned.scans, None, planner.state()).unwrap();
+            scans.extend(planned.scans);
+        }
+        let (mut indexes, mut any) = (set.indexes(), 0);
+        for batch in samples() {
+            let mut matches = Matches::default();
+            set.evaluate(&batch, &mut indexes, &mut matches);
+            assert!(matches.failed.is_empty(), "{:?}", matches.failed);
+            let mut kept: HashMap<ScanId, Rows> = matches.kept.into_iter().collect();
+            for (id, scan) in scans.iter().enumerate() {
+                let rows = kept.remove(&id);
+                let ids: Vec<u64> =
+                    rows.iter().flat_map(|rows| (0..rows.len()).map(|row| rows.id(row))).collect();
+                assert_eq!(ids, kept_by(scan, &batch, planner.state()), "{:?}", scan.filters);
+                any += ids.len();
+            }
+        }
+        assert!(any > 1000, "{any}");
+    }
+
+    #[test]
+    fn a_condition_that_fails_on_a_value_costs_its_own_scan_alone() {
+        let batch = samples().remove(0);
+        let planner = Planner::new(&Catalog::default(), WindowEnd::new(AtomicI64::new(0))).unwrap();
+        let rule = |sql: &str| {
+            let header = [
+                "/// detection",
+                "title = \"x\"",
+                "severity = \"low\"",
+                "status = \"draft\"",
+                "key = [\"verb\"]",
+                "summary = \"{verb}\"",
+                "description = \"x\"",
+                "///",
+            ];
+            let text = header.map(|line| format!("-- {line}\n")).concat() + sql;
+            let path = std::path::Path::new("detections/execution/x.sql");
+            planner.plan(&crate::rules::parse_detection(path, "execution", "x", &text).unwrap()).unwrap()
+        };
+        let number = rule("SELECT verb FROM audit WHERE CAST(verb AS INT) + 1 > 1").scans;
+        let sound = rule("SELECT verb FROM audit WHERE verb = 'get'").scans;
+        let mut set = FilterSet::default();
+        set.add_rule(&number, None, planner.state()).unwrap();
+        set.add_rule(&sound, None, planner.state()).unwrap();
+        let mut matches = Matches::default();
+        set.evaluate(&batch, &mut set.indexes(), &mut matches);
+        let failed: Vec<ScanId> = matches.failed.iter().map(|(scan, _)| *scan).collect();
+        let kept: Vec<ScanId> = matches.kept.iter().map(|(scan, _)| *scan).collect();
+        assert_eq!((failed, kept), (vec![0], vec![1]));
+    }
+}
