@@ -7,6 +7,10 @@ mod model;
 
 use bytes::Bytes;
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Message bodies with that many events in all (20 records a message, about 2.6 KB an event).
 pub fn messages(events: usize) -> Vec<Bytes> {
     model::messages(7, events).map(Bytes::from).collect()

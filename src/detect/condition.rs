@@ -13,7 +13,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_plan::PhysicalExpr;
 
-use super::functions;
+use super::{functions, pattern};
 
 /// A condition over the columns of a table that it reads.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub struct Condition {
 impl Condition {
     /// Compiles an expression whose columns carry no table's name.
     pub fn compile(expr: Expr, table: &Schema, state: &SessionState) -> Result<Self> {
+        let expr = pattern::compiled(expr)?;
         let mut columns: Vec<usize> =
             column_names(&expr).iter().map(|name| table.index_of(name)).collect::<Result<_, _>>()?;
         columns.sort_unstable();
@@ -88,21 +89,25 @@ pub fn column_names(expr: &Expr) -> Vec<String> {
     names
 }
 
-/// The part of a condition that asks about one column alone: true wherever the condition is, perhaps
+/// The part of a condition that asks about some columns alone: true wherever the condition is, perhaps
 /// elsewhere too; `None` where there is no such part. Of `a = 1 AND b = 2 OR a = 3 AND c` it is for `a`
 /// `a = 1 OR a = 3`, for `b` nothing.
-pub fn part_of(expr: &Expr, column: &str) -> Option<Expr> {
+pub fn part_of(expr: &Expr, columns: &[&str]) -> Option<Expr> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            match (part_of(left, column), part_of(right, column)) {
+            match (part_of(left, columns), part_of(right, columns)) {
                 (Some(left), Some(right)) => Some(left.and(right)),
                 (left, right) => left.or(right),
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            Some(part_of(left, column)?.or(part_of(right, column)?))
+            Some(part_of(left, columns)?.or(part_of(right, columns)?))
         }
-        other => (!other.is_volatile() && column_names(other) == [column]).then(|| other.clone()),
+        other => {
+            let names = column_names(other);
+            let alone = !names.is_empty() && names.iter().all(|name| columns.contains(&name.as_str()));
+            (alone && !other.is_volatile()).then(|| other.clone())
+        }
     }
 }
 
@@ -117,17 +122,18 @@ mod tests {
         let (a, b) = (col("a").eq(lit(1)), col("b").eq(lit(2)));
         let other = col("a").not_eq(lit(3));
         let both = a.clone().and(b.clone());
-        assert_eq!(part_of(&both, "a"), Some(a.clone()));
-        assert_eq!(part_of(&both, "c"), None);
-        assert_eq!(part_of(&a.clone().and(other.clone()), "a"), Some(a.clone().and(other.clone())));
-        assert_eq!(part_of(&both.clone().or(other.clone()), "a"), Some(a.clone().or(other.clone())));
-        assert_eq!(part_of(&both.clone().or(other.clone()), "b"), None);
+        assert_eq!(part_of(&both, &["a"]), Some(a.clone()));
+        assert_eq!(part_of(&both, &["c"]), None);
+        assert_eq!(part_of(&a.clone().and(other.clone()), &["a"]), Some(a.clone().and(other.clone())));
+        assert_eq!(part_of(&both.clone().or(other.clone()), &["a"]), Some(a.clone().or(other.clone())));
+        assert_eq!(part_of(&both.clone().or(other.clone()), &["b"]), None);
         // What is not an AND or OR is all or nothing.
         let denied = Expr::Not(Box::new(both));
-        assert_eq!(part_of(&denied, "a"), None);
+        assert_eq!(part_of(&denied, &["a"]), None);
         let denied = Expr::Not(Box::new(a.clone().or(other)));
-        assert_eq!(part_of(&denied, "a"), Some(denied.clone()));
-        assert_eq!(part_of(&col("a").eq(col("b")), "a"), None);
-        assert_eq!(part_of(&lit(true), "a"), None);
+        assert_eq!(part_of(&denied, &["a"]), Some(denied.clone()));
+        assert_eq!(part_of(&col("a").eq(col("b")), &["a"]), None);
+        assert_eq!(part_of(&col("a").eq(col("b")), &["a", "b"]), Some(col("a").eq(col("b"))));
+        assert_eq!(part_of(&lit(true), &["a"]), None);
     }
 }

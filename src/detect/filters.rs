@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::UInt32Array;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::split_conjunction;
 
 use super::condition::{Condition, column_names, part_of, reads_a_body, unqualified};
-use super::index::{Index, Tests, is_indexed};
+use super::index::{Index, Of, Tests, groups};
 use super::matcher::{Matches, ScanId};
 use super::rows::{self, Rows};
 use super::table::PlannedScan;
@@ -88,14 +88,16 @@ impl Filters {
         for filter in &scan.filters {
             for conjunct in split_conjunction(filter) {
                 let condition = unqualified(conjunct.clone())?;
-                let names = column_names(&condition);
                 let mut told = false;
-                for name in names.iter().filter(|name| is_indexed(scan.table, name)) {
-                    let Some(part) = part_of(&condition, name) else { continue };
-                    let whole = names.len() == 1;
-                    told |= whole;
+                for group in groups(scan.table) {
+                    let Some(part) = part_of(&condition, group).filter(|_| !told) else { continue };
+                    // What asks one of them alone was asked already.
+                    if group.len() > 1 && column_names(&part).len() == 1 {
+                        continue;
+                    }
+                    told = part == condition;
                     let compile = || Condition::compile(part.clone(), &table, state);
-                    self.tests(table.index_of(name)?).add(part.to_string(), whole, number, compile)?;
+                    self.tests(group, &table)?.add(part.to_string(), told, number, compile)?;
                 }
                 if told {
                     continue;
@@ -119,12 +121,24 @@ impl Filters {
         Ok(())
     }
 
-    fn tests(&mut self, column: usize) -> &mut Tests {
-        let at = self.tests.iter().position(|tests| tests.column() == column).unwrap_or_else(|| {
-            self.tests.push(Tests::new(column));
+    /// The tests of columns that are remembered together.
+    fn tests(&mut self, group: &[&str], table: &Schema) -> Result<&mut Tests> {
+        let of = match group {
+            [column] => Of::Column(table.index_of(column)?),
+            several => {
+                let places = several.iter().map(|column| Ok(self.place(Of::Column(table.index_of(column)?))));
+                Of::Places(places.collect::<Result<_>>()?)
+            }
+        };
+        let place = self.place(of);
+        Ok(&mut self.tests[place])
+    }
+
+    fn place(&mut self, of: Of) -> usize {
+        self.tests.iter().position(|tests| *tests.of() == of).unwrap_or_else(|| {
+            self.tests.push(Tests::new(of));
             self.tests.len() - 1
-        });
-        &mut self.tests[at]
+        })
     }
 
     fn truncate(&mut self, scans: usize) {
@@ -165,12 +179,11 @@ impl Scan {
                 return Ok(None);
             }
         }
-        let kept = Rows::keep(asked.rows, ids, chosen, &self.projection, &self.schema)?;
-        let kept = match &self.thinner {
-            Some(thinner) => thinner.thin(&kept)?,
-            None => kept,
-        };
-        Ok((!kept.is_empty()).then_some(kept))
+        if let Some(thinner) = &self.thinner {
+            narrowed = thinner.choose(asked.rows, ids, chosen, &self.projection)?;
+            chosen = &narrowed;
+        }
+        Ok(Some(Rows::keep(asked.rows, ids, chosen, &self.projection, &self.schema)?))
     }
 }
 

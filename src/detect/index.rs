@@ -1,13 +1,16 @@
 //! Which scans a row may concern, told by those of its columns that have few values.
 //!
-//! A condition on one such column is evaluated once for each value that comes, whatever the number of
-//! rows, and its outcome kept as a set of scans that the value does not rule out. What a row may concern
-//! is the intersection of the sets of its values. So neither rules nor rows make the conditions that most
-//! rules consist of (a verb, a resource, an identity) expensive. What is known of values is per thread.
+//! A condition on such columns is evaluated once for each value (or combination of values) that comes,
+//! whatever the number of rows, and its outcome kept as a set of scans that the value does not rule out.
+//! What a row may concern is the intersection of the sets of its values. So neither rules nor rows make
+//! the conditions expensive that most rules consist of: a verb, a resource, an identity. What is known of
+//! values is per thread.
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringViewArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringViewArray, UInt32Array,
+};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
@@ -15,39 +18,71 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 use super::condition::Condition;
 use crate::event::Table;
 
-/// Values of a column that are remembered; when there are more it begins anew.
+/// Values of a column, or of columns together, that are remembered; when there are more it begins anew.
 const VALUES: usize = 8_192;
 
-/// Whether a column has few values, so that they are worth remembering.
-pub fn is_indexed(table: Table, column: &str) -> bool {
-    match table {
-        Table::Audit => matches!(
-            column,
-            "cluster"
-                | "category"
-                | "level"
-                | "stage"
-                | "verb"
-                | "username"
-                | "principal_class"
-                | "impersonated_username"
-                | "client_ip"
-                | "user_agent"
-                | "api_group"
-                | "api_version"
-                | "resource"
-                | "subresource"
-                | "namespace"
-                | "status_code"
-                | "status_reason"
-                | "body_skipped"
-                | "decision"
-                | "truncated"
-        ),
-        Table::ControlPlane => {
-            matches!(column, "cluster" | "category" | "severity" | "component" | "source_file" | "stream")
-        }
-    }
+/// Longer values are not remembered.
+const VALUE_BYTES: usize = 1_024;
+
+/// Columns that have few values.
+const AUDIT: [&str; 25] = [
+    "cluster",
+    "category",
+    "level",
+    "stage",
+    "verb",
+    "username",
+    "groups",
+    "user_extra",
+    "principal_class",
+    "impersonated_username",
+    "source_ips",
+    "client_ip",
+    "user_agent",
+    "api_group",
+    "api_version",
+    "resource",
+    "subresource",
+    "namespace",
+    "status_code",
+    "status_reason",
+    "body_skipped",
+    "annotations",
+    "decision",
+    "decision_reason",
+    "truncated",
+];
+const CONTROL_PLANE: [&str; 6] = ["cluster", "category", "severity", "component", "source_file", "stream"];
+
+/// Columns that have few values together: who may ask what with which outcome, and where from.
+const REQUEST: [&str; 17] = [
+    "category",
+    "level",
+    "stage",
+    "verb",
+    "username",
+    "groups",
+    "principal_class",
+    "impersonated_username",
+    "user_agent",
+    "api_group",
+    "api_version",
+    "resource",
+    "subresource",
+    "namespace",
+    "status_code",
+    "decision",
+    "decision_reason",
+];
+const ORIGIN: [&str; 5] = ["username", "groups", "principal_class", "source_ips", "client_ip"];
+
+/// Columns of a table that are remembered together, each alone first.
+pub fn groups(table: Table) -> impl Iterator<Item = &'static [&'static str]> {
+    let (alone, together): (&[&str], &[&'static [&'static str]]) = match table {
+        Table::Audit => (&AUDIT, &[&REQUEST, &ORIGIN]),
+        Table::ControlPlane => (&CONTROL_PLANE, &[]),
+    };
+    alone.iter().map(std::slice::from_ref).chain(together.iter().copied())
 }
 
 /// A set of scans, a bit each.
@@ -71,14 +106,22 @@ fn each(set: &[u64], mut visit: impl FnMut(usize)) {
     }
 }
 
-/// What scans ask of one column.
+/// What scans ask of one column, or of several together.
 #[derive(Debug, Clone)]
 pub struct Tests {
-    /// Index of the column in the table.
-    column: usize,
+    of: Of,
     tests: Vec<Test>,
     /// Text of a condition, and whether it is a whole one → its index.
     known: HashMap<(String, bool), usize>,
+}
+
+/// What is numbered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// The values of a column of the table.
+    Column(usize),
+    /// Combinations of values, by the places of the tests of single columns, which come before.
+    Places(Vec<usize>),
 }
 
 #[derive(Debug, Clone)]
@@ -90,12 +133,12 @@ struct Test {
 }
 
 impl Tests {
-    pub fn new(column: usize) -> Self {
-        Self { column, tests: Vec::new(), known: HashMap::new() }
+    pub fn new(of: Of) -> Self {
+        Self { of, tests: Vec::new(), known: HashMap::new() }
     }
 
-    pub fn column(&self) -> usize {
-        self.column
+    pub fn of(&self) -> &Of {
+        &self.of
     }
 
     /// Notes a condition that a scan needs to be true.
@@ -132,18 +175,18 @@ impl Tests {
 /// What is known of the values of a table's columns.
 #[derive(Debug)]
 pub struct Index {
-    columns: Vec<Values>,
+    /// In the order of the tests.
+    values: Vec<Values>,
     /// All scans.
     all: Set,
     /// Rows of the last batch by scan; kept for its memory.
     rows: Vec<Vec<u32>>,
 }
 
-/// The values of a column that came, numbered, and the scans each leaves.
+/// The values that came, numbered, and the scans each leaves.
 #[derive(Debug, Default)]
 struct Values {
     numbers: HashMap<Box<[u8]>, u32, Xxh3DefaultBuilder>,
-    null: Option<u32>,
     count: u32,
     /// Sets of scans, one after another in the order of the numbers.
     left: Vec<u64>,
@@ -154,12 +197,12 @@ struct Values {
 }
 
 impl Index {
-    /// For as many scans as there are, whose tests are asked of that many columns.
-    pub fn new(scans: usize, columns: usize) -> Self {
+    /// For as many scans as there are, and as many [`Tests`].
+    pub fn new(scans: usize, tests: usize) -> Self {
         let mut all = Set::new();
         (0..scans).for_each(|scan| insert(&mut all, scan));
-        let columns = std::iter::repeat_with(Values::default).take(columns).collect();
-        Self { columns, all, rows: vec![Vec::new(); scans] }
+        let values = std::iter::repeat_with(Values::default).take(tests).collect();
+        Self { values, all, rows: vec![Vec::new(); scans] }
     }
 
     /// The rows that each scan must still look at, in order. `failed` gets the scans that could not be told,
@@ -170,21 +213,37 @@ impl Index {
         rows: &RecordBatch,
         failed: &mut BTreeMap<usize, String>,
     ) -> &[Vec<u32>] {
-        let words = self.all.len();
-        for (values, tests) in self.columns.iter_mut().zip(tests) {
-            values.look(tests, rows.column(tests.column), rows, &self.all);
+        self.forget(tests);
+        for (at, tests) in tests.iter().enumerate() {
+            let (before, rest) = self.values.split_at_mut(at);
+            let Some(values) = rest.first_mut() else { break };
+            let fresh = match &tests.of {
+                Of::Column(column) => {
+                    let column = Column::new(rows.column(*column));
+                    values.number(rows.num_rows(), |row, bytes| column.key(row, bytes))
+                }
+                Of::Places(places) => values.number(rows.num_rows(), |row, bytes| {
+                    let numbers = places.iter().map(|place| before[*place].of_rows[row]);
+                    numbers.for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+                    true
+                }),
+            };
+            if !fresh.is_empty() {
+                values.learn(tests, &UInt32Array::from(fresh), rows, &self.all);
+            }
         }
+        let words = self.all.len();
         self.rows.iter_mut().for_each(Vec::clear);
         let mut left = self.all.clone();
         for row in 0..rows.num_rows() {
             left.copy_from_slice(&self.all);
-            for values in &self.columns {
+            for values in &self.values {
                 let from = values.of_rows[row] as usize * words;
                 for (left, still) in left.iter_mut().zip(&values.left[from..from + words]) {
                     *left &= still;
                 }
             }
-            for (values, tests) in self.columns.iter().zip(tests).filter(|(v, _)| !v.failed.is_empty()) {
+            for (values, tests) in self.values.iter().zip(tests).filter(|(v, _)| !v.failed.is_empty()) {
                 for (test, reason) in values.failed.get(&values.of_rows[row]).into_iter().flatten() {
                     let both: Set = left.iter().zip(&tests.tests[*test].scans).map(|(a, b)| a & b).collect();
                     each(&both, |scan| {
@@ -197,14 +256,28 @@ impl Index {
         }
         &self.rows
     }
+
+    /// Begins anew where there are too many values, and where their numbers were used.
+    fn forget(&mut self, tests: &[Tests]) {
+        let mut begun = vec![false; self.values.len()];
+        for (at, tests) in tests.iter().enumerate() {
+            let Some(values) = self.values.get_mut(at) else { break };
+            let used = matches!(&tests.of, Of::Places(places) if places.iter().any(|place| begun[*place]));
+            if used || values.count as usize > VALUES {
+                *values = Values::default();
+                begun[at] = true;
+            }
+        }
+    }
 }
 
 /// A column whose values are numbered.
 enum Column<'a> {
     Text(&'a StringViewArray),
+    Texts(&'a ListArray),
     Int(&'a Int64Array),
     Bool(&'a BooleanArray),
-    /// Of another kind: all its values count as null.
+    /// Of another kind: no two of its values are known to be the same.
     Other,
 }
 
@@ -212,58 +285,64 @@ impl<'a> Column<'a> {
     fn new(column: &'a ArrayRef) -> Self {
         match column.data_type() {
             DataType::Utf8View => Column::Text(column.as_string_view()),
+            DataType::List(item) if item.data_type() == &DataType::Utf8View => {
+                Column::Texts(column.as_list())
+            }
             DataType::Int64 => Column::Int(column.as_primitive::<Int64Type>()),
             DataType::Boolean => Column::Bool(column.as_boolean()),
             _ => Column::Other,
         }
     }
 
-    /// Bytes that tell the value of a row from others; `None` for null.
-    fn key<'b>(&'b self, row: usize, number: &'b mut [u8; 8]) -> Option<&'b [u8]> {
+    /// Writes bytes that tell the value of a row from all others; false where they are not to be remembered.
+    fn key(&self, row: usize, bytes: &mut Vec<u8>) -> bool {
+        let is_valid = match self {
+            Column::Text(texts) => texts.is_valid(row),
+            Column::Texts(lists) => lists.is_valid(row),
+            Column::Int(ints) => ints.is_valid(row),
+            Column::Bool(bools) => bools.is_valid(row),
+            Column::Other => return false,
+        };
+        bytes.push(u8::from(is_valid));
         match self {
-            Column::Text(texts) => texts.is_valid(row).then(|| texts.value(row).as_bytes()),
-            Column::Int(ints) => ints.is_valid(row).then(|| {
-                *number = ints.value(row).to_le_bytes();
-                &number[..]
-            }),
-            Column::Bool(bools) => bools.is_valid(row).then(|| {
-                number[0] = u8::from(bools.value(row));
-                &number[..1]
-            }),
-            Column::Other => None,
+            Column::Text(texts) if is_valid => bytes.extend_from_slice(texts.value(row).as_bytes()),
+            Column::Texts(lists) if is_valid => {
+                let list = lists.value(row);
+                for text in list.as_string_view() {
+                    // Each with its length before it: a text may hold any character.
+                    let length = text.map_or(u64::MAX, |text| text.len() as u64);
+                    bytes.extend_from_slice(&length.to_le_bytes());
+                    bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+                }
+            }
+            Column::Int(ints) if is_valid => bytes.extend_from_slice(&ints.value(row).to_le_bytes()),
+            Column::Bool(bools) if is_valid => bytes.push(u8::from(bools.value(row))),
+            _ => {}
         }
+        bytes.len() <= VALUE_BYTES
     }
 }
 
 impl Values {
-    /// Numbers the values of a batch, and finds for those that are new which scans they leave.
-    fn look(&mut self, tests: &Tests, column: &ArrayRef, rows: &RecordBatch, all: &[u64]) {
-        if self.numbers.len() > VALUES {
-            *self = Self::default();
-        }
-        let (column, mut number) = (Column::new(column), [0; 8]);
-        let mut fresh: Vec<u32> = Vec::new();
+    /// Numbers the values of a batch; gives a row of each that is new, in the order of their numbers.
+    fn number(&mut self, rows: usize, key: impl Fn(usize, &mut Vec<u8>) -> bool) -> Vec<u32> {
+        let (mut bytes, mut fresh) = (Vec::new(), Vec::new());
         self.of_rows.clear();
-        for row in 0..rows.num_rows() {
-            let key = column.key(row, &mut number);
-            let known = match key {
-                Some(key) => self.numbers.get(key).copied(),
-                None => self.null,
-            };
-            self.of_rows.push(known.unwrap_or_else(|| {
-                let next = self.count;
-                match key {
-                    Some(key) => _ = self.numbers.insert(key.into(), next),
-                    None => self.null = Some(next),
+        for row in 0..rows {
+            bytes.clear();
+            let remembered = key(row, &mut bytes);
+            let known = if remembered { self.numbers.get(bytes.as_slice()).copied() } else { None };
+            let number = known.unwrap_or_else(|| {
+                if remembered {
+                    self.numbers.insert(bytes.as_slice().into(), self.count);
                 }
                 self.count += 1;
                 fresh.push(row as u32);
-                next
-            }));
+                self.count - 1
+            });
+            self.of_rows.push(number);
         }
-        if !fresh.is_empty() {
-            self.learn(tests, &UInt32Array::from(fresh), rows, all);
-        }
+        fresh
     }
 
     /// Asks all tests about values that are new; `fresh` is a row of each, in the order of their numbers.

@@ -28,6 +28,7 @@ mod lacking;
 mod lint;
 mod matcher;
 mod monotone;
+mod pattern;
 mod plan;
 mod promote;
 mod rows;

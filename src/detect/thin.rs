@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
@@ -34,18 +35,53 @@ impl Thinner {
     /// The earliest row of each group of equal rows in an interval, in order of time and identity.
     pub fn thin(&self, rows: &Rows) -> Result<Rows, ArrowError> {
         let arrays: Vec<ArrayRef> = self.columns.iter().map(|&c| rows.batch().column(c).clone()).collect();
-        let mut hashes = vec![0; rows.len()];
+        rows.take(&self.earliest(&arrays, rows.len(), |row| (rows.time(row), rows.id(row)))?)
+    }
+
+    /// The same of chosen rows of a table; `projection` are the table's columns that the scan reads.
+    pub fn choose(
+        &self,
+        rows: &RecordBatch,
+        ids: &[u64],
+        chosen: &[u32],
+        projection: &[usize],
+    ) -> Result<Vec<u32>, ArrowError> {
+        let picked = UInt32Array::from(chosen.to_vec());
+        let columns = self.columns.iter().map(|&c| rows.column(projection[c]));
+        let arrays = match chosen.len() == rows.num_rows() {
+            true => columns.cloned().collect(),
+            false => columns.map(|column| take(column, &picked, None)).collect::<Result<Vec<_>, _>>()?,
+        };
+        let times = rows.column_by_name("time");
+        let times = times.and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+        let at = |row: usize| {
+            let row = chosen[row] as usize;
+            let time = times.and_then(|times| times.is_valid(row).then(|| times.value(row)));
+            (time, ids[row])
+        };
+        let earliest = self.earliest(&arrays, chosen.len(), at)?;
+        Ok(earliest.into_iter().map(|row| chosen[row as usize]).collect())
+    }
+
+    /// Which of so many rows are the earliest of theirs; `at` gives a row's time and identity.
+    fn earliest(
+        &self,
+        arrays: &[ArrayRef],
+        rows: usize,
+        at: impl Fn(usize) -> (Option<i64>, u64),
+    ) -> Result<Vec<u32>, ArrowError> {
+        let mut hashes = vec![0; rows];
         if !arrays.is_empty() {
-            create_hashes_with_hasher(&arrays, &Xxh3DefaultBuilder, &mut hashes)
+            create_hashes_with_hasher(arrays, &Xxh3DefaultBuilder, &mut hashes)
                 .map_err(|e| ArrowError::ComputeError(e.strip_backtrace()))?;
         }
-        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
-        order.sort_unstable_by_key(|&row| rows.order(row as usize));
+        let mut order: Vec<u32> = (0..rows as u32).collect();
+        order.sort_unstable_by_key(|&row| at(row as usize));
         let mut seen: HashSet<(u64, i64), Xxh3DefaultBuilder> = HashSet::default();
         order.retain(|&row| {
-            let bucket = rows.time(row as usize).map_or(i64::MIN, |t| t.div_euclid(self.interval));
+            let bucket = at(row as usize).0.map_or(i64::MIN, |t| t.div_euclid(self.interval));
             seen.insert((hashes[row as usize], bucket))
         });
-        rows.take(&order)
+        Ok(order)
     }
 }
