@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use aksentry::decode::Decoder;
 use aksentry::detect::{Engine, EngineConfig, Matcher};
-use aksentry::event::{Batch, RawBatch};
+use aksentry::event::Batch;
 use aksentry::rules::{Catalog, Sources};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::sync::Arc;
@@ -40,9 +40,7 @@ fn matcher(mut catalog: Catalog, rules: usize) -> Arc<Matcher> {
 
 fn detect(criterion: &mut Criterion) {
     let bodies = input::messages(30_000);
-    let per_batch = (1 << 20) / bodies.first().map_or(1, |b| b.len().max(1));
-    let raw: Vec<RawBatch> =
-        bodies.chunks(per_batch.max(1)).map(|chunk| RawBatch { bodies: chunk.to_vec() }).collect();
+    let raw = input::batches(&bodies);
     let mut decoder = Decoder::default();
     let batches: Vec<Batch> = raw.iter().map(|raw| decoder.decode(raw).batch).collect();
     let mut group = criterion.benchmark_group("detect");
@@ -72,10 +70,14 @@ fn detect(criterion: &mut Criterion) {
         });
     }
     group.finish();
-    criterion.bench_function("compile the pack", |b| {
-        let pack = catalog(1);
-        b.iter(|| black_box(Engine::compile(&pack, &EngineConfig::default()).is_ok()));
-    });
+    let mut group = criterion.benchmark_group("start");
+    group.sample_size(10);
+    group.bench_function("read the pack", |b| b.iter(|| black_box(catalog(1))));
+    for (name, lazy) in [("plan the pack when needed", true), ("plan the whole pack", false)] {
+        let (pack, config) = (catalog(1), EngineConfig { lazy, ..EngineConfig::default() });
+        group.bench_function(name, |b| b.iter(|| black_box(Engine::compile(&pack, &config).is_ok())));
+    }
+    group.finish();
 }
 
 criterion_group!(benches, detect);

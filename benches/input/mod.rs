@@ -5,7 +5,14 @@
 #[path = "../../samples/generator/model/mod.rs"]
 mod model;
 
+#[allow(dead_code)]
+mod yardstick;
+
+use aksentry::event::RawBatch;
 use bytes::Bytes;
+
+#[allow(unused_imports)]
+pub use yardstick::two_levels;
 
 /// As in the program itself.
 #[global_allocator]
@@ -19,4 +26,11 @@ pub fn messages(events: usize) -> Vec<Bytes> {
 /// Bytes of all bodies together.
 pub fn size(bodies: &[Bytes]) -> u64 {
     bodies.iter().map(|body| body.len() as u64).sum()
+}
+
+/// Batches of about a megabyte, as replay reads them.
+#[allow(dead_code)]
+pub fn batches(bodies: &[Bytes]) -> Vec<RawBatch> {
+    let per_batch = (1 << 20) / bodies.first().map_or(1, |b| b.len().max(1));
+    bodies.chunks(per_batch.max(1)).map(|chunk| RawBatch { bodies: chunk.to_vec() }).collect()
 }

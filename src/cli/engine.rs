@@ -111,9 +111,13 @@ fn compile_with(catalog: &Catalog, config: &EngineConfig) -> anyhow::Result<Engi
     }
 }
 
-/// All rules of a catalogue, drafts too, or everything that is wrong with them.
+/// All rules of a catalogue, drafts too, or everything that is wrong with them. Rules of the pack inside this
+/// program are planned only if they may lack something: its tests planned the others.
 pub(super) fn planned(catalog: &Catalog) -> Result<Engine, Vec<Diagnostic>> {
-    Engine::compile(catalog, &EngineConfig { drafts: true, ..EngineConfig::default() })
+    let config = EngineConfig { drafts: true, lazy: true, ..EngineConfig::default() };
+    let mut engine = Engine::compile(catalog, &config)?;
+    engine.wake_lookups();
+    Ok(engine)
 }
 
 /// The kind of every rule, for commands that show rules.

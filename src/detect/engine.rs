@@ -44,7 +44,7 @@ pub struct EngineConfig {
     /// Whether `draft` rules run too (their cases are tested like any other's).
     pub drafts: bool,
     /// Whether rules of the pack inside this program are planned only when a row comes that may concern
-    /// them. Not where all rules are asked about.
+    /// them, or somebody asks.
     pub lazy: bool,
 }
 

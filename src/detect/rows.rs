@@ -2,18 +2,25 @@
 //! of each row (time, identity, audit id, stage, cluster).
 //!
 //! Kept rows are compacted: their text no longer points into the batch's block, so one row never
-//! pins a block.
+//! pins a block, and a text that many rows share (a cluster, an identity) is there once.
 
-use crate::event::compact;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMicrosecondArray, UInt32Array,
-    UInt64Array,
+    UInt64Array, make_view,
 };
+use arrow::buffer::Buffer;
 use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
+use xxhash_rust::xxh3::Xxh3DefaultBuilder;
+
+use crate::event::compact;
+
+/// Texts up to this length lie in their view, as Arrow lays them out.
+const INLINE: usize = 12;
 
 /// How many columns stand behind a scan's own.
 const META: usize = 5;
@@ -49,8 +56,8 @@ impl Rows {
     ) -> Result<Rows, ArrowError> {
         let picked = UInt32Array::from(chosen.to_vec());
         let pick = |column: &ArrayRef| match chosen.len() == rows.num_rows() {
-            true => Ok(compact(column)),
-            false => take(column, &picked, None).map(|column| compact(&column)),
+            true => Ok(shared(column)),
+            false => take(column, &picked, None).map(|column| shared(&column)),
         };
         let named = |name: &str| match rows.column_by_name(name) {
             Some(column) => pick(column),
@@ -179,7 +186,54 @@ impl Rows {
 
     /// The same rows on memory of their own.
     pub fn compacted(&self) -> Result<Rows, ArrowError> {
-        let columns = self.batch.columns().iter().map(compact).collect();
+        let columns = self.batch.columns().iter().map(shared).collect();
         Ok(Rows { batch: RecordBatch::try_new(self.batch.schema(), columns)? })
+    }
+}
+
+/// A copy of a column on memory of its own, with each long text once.
+fn shared(column: &ArrayRef) -> ArrayRef {
+    let Some(texts) = column.as_string_view_opt() else { return compact(column) };
+    let (mut bytes, mut views) = (Vec::new(), Vec::with_capacity(texts.len()));
+    let mut known: HashMap<&str, u128, Xxh3DefaultBuilder> = HashMap::default();
+    for text in texts {
+        let text = text.unwrap_or_default();
+        // Short ones lie in the view itself, and have no offset.
+        let offset = bytes.len() as u32;
+        let view = match text.len() <= INLINE {
+            true => make_view(text.as_bytes(), 0, 0),
+            false => *known.entry(text).or_insert_with(|| {
+                bytes.extend_from_slice(text.as_bytes());
+                make_view(text.as_bytes(), 0, offset)
+            }),
+        };
+        views.push(view);
+    }
+    if bytes.len() > i32::MAX as usize {
+        return compact(column);
+    }
+    bytes.shrink_to_fit();
+    let buffers = if bytes.is_empty() { Vec::new() } else { vec![Buffer::from_vec(bytes)] };
+    // These are texts of another column, at places that were just written.
+    let made = StringViewArray::try_new(views.into(), buffers, texts.nulls().cloned());
+    made.map_or_else(|_| compact(column), |texts| Arc::new(texts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_equal_and_has_each_long_text_once() {
+        let long = "a text that is longer than a view";
+        let other = "another text that is longer than a view";
+        let texts = [Some(long), None, Some("short"), Some(other), Some(long), Some(""), Some(long)];
+        let column: ArrayRef = Arc::new(StringViewArray::from_iter(texts));
+        let copy = shared(&column.slice(1, 6));
+        assert_eq!(&copy, &column.slice(1, 6));
+        let bytes: usize = copy.as_string_view().data_buffers().iter().map(|buffer| buffer.len()).sum();
+        assert_eq!(bytes, long.len() + other.len());
+        let none = shared(&column.slice(0, 0));
+        assert_eq!((none.len(), none.as_string_view().data_buffers().len()), (0, 0));
     }
 }

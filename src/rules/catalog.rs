@@ -101,10 +101,12 @@ impl Catalog {
         self.detections.iter().filter(same).map(|rule| rule.id.as_str()).collect()
     }
 
+    /// Whether each list of the pack is there, with the columns it has in the pack at least.
     fn has_compiled_lists(&self) -> bool {
-        let lists = Tree::detections(LISTS).list(&[]).unwrap_or_default();
-        let mut names = lists.files.iter().filter_map(|file| file.strip_suffix(".csv"));
-        names.all(|name| self.lists.contains_key(name))
+        compiled_lists().iter().all(|(name, compiled)| {
+            let list = self.lists.get(name);
+            list.is_some_and(|list| compiled.columns.iter().all(|column| list.columns.contains(column)))
+        })
     }
 
     /// The detections as files.

@@ -16,7 +16,7 @@ use crate::event::address;
 pub struct List {
     pub name: String,
     /// Columns behind value and reason, `expires` left out, in order of the file.
-    columns: Vec<String>,
+    pub(super) columns: Vec<String>,
     entries: Vec<Entry>,
     exact: HashMap<String, usize>,
     /// Exact entries that are addresses, so that another spelling of one is found too.
