@@ -78,7 +78,7 @@ proptest! {
     fn a_filter_keeps_the_rows_that_it_keeps_in_memory(
         seed in any::<u64>(),
         // Beyond 512 rows a file has all that can be used to leave something out.
-        sizes in proptest::collection::vec(1..900_usize, 1..3),
+        sizes in proptest::collection::vec(1..800_usize, 1..3),
         hours in 1..3_i64,
     ) {
         let mut rng = Rng::with_seed(seed);
@@ -89,7 +89,7 @@ proptest! {
         let Location::Folder(folder) = &place.location else { unreachable!() };
         let path = [folder.to_string_lossy().into_owned()];
         let (mut asked, mut found) = (0, 0);
-        while asked < 16 {
+        while asked < 10 {
             let table = Table::ALL[rng.usize(..2)];
             let rows = table.rows(&batches[rng.usize(..batches.len())]).0;
             if rows.num_rows() == 0 {
