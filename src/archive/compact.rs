@@ -1,15 +1,17 @@
 //! Many small files of an hour become few, sorted by time, with each row once.
 //!
 //! The merged file names those it replaces, so that its upload alone decides: before, readers see the parts;
-//! from then on the merged file, whether the parts are still there or not. They are deleted then, or by the
-//! next run where this one dies. A writer beside is no trouble, because only files that were listed are
+//! from then on the merged file, whether the parts are still there or not. They are put aside then, or by the
+//! next run where this one dies, and deleted by a run an hour later: who listed them before, as a long hunt
+//! did, reads them until then. A writer beside is no trouble, because only files that were listed are
 //! merged; nor is another run of this, because rows that two merged files share are read once.
 //!
 //! Synchronous, for a thread that may wait. Memory holds the rows of one merged file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::compute::concat_batches;
 use parquet::arrow::arrow_reader::RowSelection;
@@ -18,7 +20,7 @@ use super::about::About;
 use super::copies::{MERGED, name, repeated, replaced};
 use super::files::{GROUP_ROWS, OpenFile, reason, sorted};
 use super::ids::file_schema;
-use super::layout::{Slot, file_name};
+use super::layout::{HOUR, Slot, file_name};
 use super::read::Opened;
 use super::split::size;
 use super::stored::{Stored, Unusable};
@@ -35,6 +37,23 @@ const IN_MEMORY: u64 = 256 << 20;
 /// Rows of a row group of a merged file weigh about this much.
 const GROUP_BYTES: usize = 64 << 20;
 
+/// What was put aside is deleted after so long: microseconds.
+pub const ASIDE: i64 = HOUR;
+/// Parts stay in sight for so long beside the file that replaces them: a listing in several pages that came too
+/// early for the one must still show the others.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// How to go about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The time, microseconds since the epoch.
+    pub now: i64,
+    /// [`SETTLE`], where others may be listing.
+    pub settle: Duration,
+    /// Write and delete nothing.
+    pub dry_run: bool,
+}
+
 /// What was done in a folder, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Merged {
@@ -48,18 +67,49 @@ pub struct Merged {
     pub copies: Option<u64>,
     pub bytes: u64,
     pub bytes_after: Option<u64>,
-    /// Files that a run before this one had replaced and not deleted.
+    /// Files that a run before this one had replaced and that are gone now: out of sight, or deleted.
     pub leftovers: u64,
     /// Files that could not be read and are left alone, with the reason.
     pub damaged: Vec<String>,
 }
 
-/// Merges what can be merged. Files are made in the folder `spool`. With `dry_run` nothing is written or
-/// deleted. `each` hears of every folder in which there was something to do.
+/// Merges what can be merged. Files are made in the folder `spool`. `each` hears of every folder in which there
+/// was something to do.
 pub fn compact(
     store: &Store,
     spool: &Path,
-    dry_run: bool,
+    plan: Plan,
+    each: &mut dyn FnMut(Merged) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    let mut replaced = VecDeque::new();
+    let done = folders(store, spool, plan, &mut replaced, each);
+    // Also where something failed: other programs take parts and merged file for rows of their own.
+    let settled = put_aside(store, &mut replaced, true);
+    done.and(settled)
+}
+
+/// Keys of files that were replaced, and until when they stay in sight.
+type Replaced = VecDeque<(Instant, String)>;
+
+/// Puts aside what was in sight for long enough, or waits for all of it.
+fn put_aside(store: &Store, replaced: &mut Replaced, all: bool) -> Result<(), ArchiveError> {
+    while let Some((until, key)) = replaced.front() {
+        let left = until.saturating_duration_since(Instant::now());
+        if !all && !left.is_zero() {
+            break;
+        }
+        std::thread::sleep(left);
+        wait(store.put_aside(key)).map_err(ArchiveError::Store)?;
+        replaced.pop_front();
+    }
+    Ok(())
+}
+
+fn folders(
+    store: &Store,
+    spool: &Path,
+    plan: Plan,
+    replaced: &mut Replaced,
     each: &mut dyn FnMut(Merged) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
     let below = |folder: &str| wait(async { store.folders(folder).await }).map_err(ArchiveError::Store);
@@ -67,7 +117,8 @@ pub fn compact(
         for cluster in below(&format!("table={}", table.name()))? {
             for day in below(&cluster)? {
                 for hour in below(&day)? {
-                    let done = Folder { store, spool, table, folder: &hour, dry_run }.run()?;
+                    let done = Folder { store, spool, table, folder: &hour, plan }.run(replaced)?;
+                    put_aside(store, replaced, false)?;
                     if done != (Merged { folder: hour, ..Merged::default() }) {
                         each(done)?;
                     }
@@ -83,17 +134,25 @@ struct Folder<'a> {
     spool: &'a Path,
     table: Table,
     folder: &'a str,
-    dry_run: bool,
+    plan: Plan,
 }
 
 /// A file with the rows of it that count.
 type Member = (Opened, Option<RowSelection>);
 
 impl Folder<'_> {
-    fn run(&self) -> Result<Merged, ArchiveError> {
+    fn run(&self, aside: &mut Replaced) -> Result<Merged, ArchiveError> {
         let mut done = Merged { folder: self.folder.to_owned(), ..Merged::default() };
+        let (mut objects, old) = wait(self.store.list_all(self.folder)).map_err(ArchiveError::Store)?;
+        objects.retain(|object| object.key.ends_with(".parquet"));
+        for object in old.iter().filter(|object| object.modified <= self.plan.now.saturating_sub(ASIDE)) {
+            done.leftovers += 1;
+            if !self.plan.dry_run {
+                wait(self.store.delete(&object.key)).map_err(ArchiveError::Store)?;
+            }
+        }
         let mut opened = Vec::new();
-        for object in self.list()? {
+        for object in objects {
             let blob = Some(Blob { store: self.store.clone(), key: object.key.clone() });
             let stored = Stored { path: object.key, bytes: object.bytes, blob, table: self.table };
             match Opened::open(Arc::new(stored.clone())) {
@@ -113,8 +172,10 @@ impl Folder<'_> {
         let old = replaced(opened.iter().map(|open| &*open.file), &footer).map_err(unusable)?;
         let (gone, mut members): (Vec<_>, Vec<_>) =
             opened.into_iter().partition(|open| old.contains(name(&open.file.path)));
-        done.leftovers = gone.len() as u64;
-        self.delete(gone.iter())?;
+        done.leftovers += gone.len() as u64;
+        for open in gone.iter().filter(|_| !self.plan.dry_run) {
+            wait(self.store.put_aside(&open.file.path)).map_err(ArchiveError::Store)?;
+        }
 
         members.sort_by(|a, b| a.file.path.cmp(&b.file.path));
         let portions = portions(&members);
@@ -123,7 +184,7 @@ impl Folder<'_> {
         }
         let stored: Vec<&Stored> = members.iter().map(|open| &*open.file).collect();
         let mut selections: BTreeMap<usize, RowSelection> = BTreeMap::new();
-        if !self.dry_run {
+        if !self.plan.dry_run {
             let found = repeated(&stored, &footer).map_err(unusable)?;
             selections = found.into_iter().enumerate().filter_map(|(at, s)| Some((at, s?))).collect();
         }
@@ -134,7 +195,7 @@ impl Folder<'_> {
                 portion.iter().filter_map(|at| Some((members.get(*at)?.clone(), selections.remove(at))));
             let chosen: Vec<Member> = chosen.collect();
             done.bytes += chosen.iter().map(|(open, _)| open.file.bytes).sum::<u64>();
-            if self.dry_run {
+            if self.plan.dry_run {
                 continue;
             }
             let merged = self.merge(&chosen)?;
@@ -143,30 +204,17 @@ impl Folder<'_> {
             *done.copies.get_or_insert_default() += before.saturating_sub(merged.rows);
             *done.bytes_after.get_or_insert_default() += merged.bytes;
             wait(async { Ok(publish(&merged, self.store).await) }).map_err(ArchiveError::Store)??;
-            // What is deleted next is there again, whole.
+            // What is put aside next is there again, whole.
             let head = wait(self.store.head(&merged.key)).map_err(ArchiveError::Store)?;
             if head.is_none_or(|head| head.object.bytes != merged.bytes) {
                 return Err(
                     self.failed("merge the files of", "the merged file is not there as it was written")
                 );
             }
-            self.delete(chosen.iter().map(|(open, _)| open))?;
+            let until = Instant::now() + self.plan.settle;
+            aside.extend(chosen.iter().map(|(open, _)| (until, open.file.path.clone())));
         }
         Ok(done)
-    }
-
-    fn list(&self) -> Result<Vec<crate::store::Object>, ArchiveError> {
-        let mut objects = wait(self.store.list(self.folder)).map_err(ArchiveError::Store)?;
-        objects.retain(|object| object.key.ends_with(".parquet"));
-        Ok(objects)
-    }
-
-    fn delete<'m>(&self, files: impl Iterator<Item = &'m Opened>) -> Result<(), ArchiveError> {
-        if self.dry_run {
-            return Ok(());
-        }
-        let mut files = files;
-        files.try_for_each(|open| wait(self.store.delete(&open.file.path))).map_err(ArchiveError::Store)
     }
 
     /// Writes the rows of the members as one file of the spool folder.

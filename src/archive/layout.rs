@@ -8,13 +8,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike as _, NaiveDate};
 use sha2::{Digest as _, Sha256};
 
-use crate::event::{Table, cluster_name};
+pub(super) use crate::event::HOUR;
+use crate::event::{DAY, Table, cluster_name};
 
 /// The value of a folder for rows that have none.
 pub const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
-
-pub(super) const HOUR: i64 = 3_600_000_000;
-const DAY: i64 = 24 * HOUR;
 
 /// What the rows of one folder have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -84,7 +84,8 @@ async fn sweep(store: &Store, before: i64, dry_run: bool) -> Result<Expired, Arc
                 if layout::day_end(&day).is_none_or(|end| end > before) {
                     continue;
                 }
-                let files = store.list(&day).await.map_err(ArchiveError::Store)?;
+                let (mut files, aside) = store.list_all(&day).await.map_err(ArchiveError::Store)?;
+                files.extend(aside);
                 for file in &files {
                     expired.files += 1;
                     expired.bytes += file.bytes;

@@ -28,6 +28,7 @@ use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 
 use super::stored::{Stored, Unusable, read_at};
 use crate::event::Table;
+use crate::store::open_file;
 
 type Found = std::result::Result<Arc<ParquetMetaData>, Unusable>;
 
@@ -149,7 +150,7 @@ impl Reader {
         let read = match (&self.file.blob, &self.open) {
             (Some(_), _) => self.file.fetch(range).await,
             (None, Some(open)) => read_at(open, range).map_err(Unusable::from),
-            (None, None) => File::open(&self.file.path).map_err(Unusable::from).and_then(|open| {
+            (None, None) => open_file(&self.file.path).map_err(Unusable::from).and_then(|open| {
                 let read = read_at(&open, range)?;
                 self.open = Some(open);
                 Ok(read)

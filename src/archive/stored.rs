@@ -17,7 +17,7 @@ use parquet::file::statistics::Statistics;
 
 use super::layout::Placed;
 use crate::event::Table;
-use crate::store::{Blob, StoreError};
+use crate::store::{Blob, StoreError, open_file};
 
 /// What is read of a file's end before its footer's size is known.
 const TAIL: u64 = 64 << 10;
@@ -77,7 +77,7 @@ impl Stored {
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, Unusable> {
         match &self.blob {
             Some(blob) => Ok(blob.read(range)?),
-            None => Ok(read_at(&File::open(&self.path)?, range)?),
+            None => Ok(read_at(&open_file(&self.path)?, range)?),
         }
     }
 

@@ -7,21 +7,20 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::config::Configured;
 use super::output::{Cell, Column, Printer, Table, stdout};
 use super::terminal::{Tint, safe, say};
 use super::{Context, Exit, config, engine};
 use crate::alert::Object;
 use crate::archive;
-use crate::archive::compact::Merged;
+use crate::archive::compact::{Merged, Plan};
 use crate::archive::info::{Account, Ledger};
-use crate::event::cluster_name;
 use crate::event::figures::{bytes, number};
 use crate::event::value::rfc3339;
+use crate::event::{DAY, cluster_name};
 use crate::rules::parse_duration;
 use crate::source::files::Inputs;
 use crate::store::{Environment, Location, Store, wait};
-
-const DAY: i64 = 24 * 3_600_000_000;
 
 #[derive(Debug, Args)]
 #[command(disable_help_subcommand = true)]
@@ -42,11 +41,10 @@ enum Command {
 #[derive(Debug, Args)]
 struct Which {
     /// The archive: az://CONTAINER/PREFIX, file:///FOLDER or a folder
-    #[arg(value_name = "URL", required_unless_present = "config")]
+    #[arg(value_name = "URL", conflicts_with = "config")]
     url: Option<String>,
-    /// Configuration of the service; its [archive] is taken
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    configured: Configured,
 }
 
 #[derive(Debug, Args)]
@@ -87,26 +85,25 @@ impl Archive {
 }
 
 impl Which {
-    /// The location, which must be there, and how long the configuration keeps rows.
-    fn find(&self) -> anyhow::Result<(Location, Option<Duration>)> {
-        let (location, retention) = match (&self.url, &self.config) {
-            (Some(url), _) if url.contains("://") => (Location::parse(url)?, None),
-            (Some(folder), _) => {
+    /// The location, which must be there; the configuration it is of, where that was asked.
+    fn find(&self) -> anyhow::Result<(Location, Option<PathBuf>)> {
+        let (location, file) = match &self.url {
+            Some(url) if url.contains("://") => (Location::parse(url)?, None),
+            Some(folder) => {
                 let path = std::path::absolute(folder).with_context(|| format!("cannot use {folder}"))?;
                 (Location::Folder(path), None)
             }
-            (None, Some(path)) => match config::open(path)?.archive {
-                Some(archive) => (archive.location, archive.retention),
-                None => bail!("{} has no [archive]; name the archive itself", path.display()),
+            None => match self.configured.file() {
+                Some(file) => (config::archive(&file)?, Some(file)),
+                None => bail!("name the archive, or a configuration with --config"),
             },
-            (None, None) => bail!("name the archive, or a configuration with --config"),
         };
         if let Location::Folder(folder) = &location
             && !folder.is_dir()
         {
             bail!("cannot read {}: no such folder; check the path", folder.display());
         }
-        Ok((location, retention))
+        Ok((location, file))
     }
 }
 
@@ -262,13 +259,15 @@ fn summary(ledger: &Ledger, others: u64) {
 impl Compact {
     fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let format = context.format()?;
-        let (location, configured) = self.which.find()?;
+        let (location, file) = self.which.find()?;
+        // Before anything is deleted the whole configuration must be right.
+        let configured = file.map(|file| config::open(&file)).transpose()?.and_then(|config| config.archive);
         let retention = match &self.retention {
             Some(text) => {
                 let span = parse_duration(text).map_err(|e| anyhow!("--retention {text}: {e}"))?;
                 Some(span.to_std().with_context(|| format!("--retention {text}"))?)
             }
-            None => configured,
+            None => configured.and_then(|archive| archive.retention),
         };
         let store = Store::open(&location, &Environment::read())?;
         let spool = tempfile::Builder::new().prefix("aksentry-compact-").tempdir();
@@ -296,7 +295,12 @@ impl Compact {
             }
             Ok(())
         };
-        archive::compact::compact(&store, spool.path(), self.dry_run, &mut each)?;
+        let plan = Plan {
+            now: context.now.timestamp_micros(),
+            settle: archive::compact::SETTLE,
+            dry_run: self.dry_run,
+        };
+        archive::compact::compact(&store, spool.path(), plan, &mut each)?;
         written.context("writing to standard output")?;
         printer.finish().context("writing to standard output")?;
         if !context.terminal.quiet {
@@ -356,7 +360,7 @@ impl Compact {
             )),
         }
         if all.leftovers > 0 {
-            say(&format!("{} files of an earlier merge {would}deleted", number(all.leftovers)));
+            say(&format!("{} files that an earlier merge replaced {would}taken away", number(all.leftovers)));
         }
         if let Some(gone) = gone {
             say(&format!(

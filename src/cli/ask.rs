@@ -11,7 +11,7 @@ use super::args::{parse_size, parse_span};
 use super::output::RowSink;
 use super::progress::Bar;
 use super::terminal::{safe, say};
-use super::{Context, engine};
+use super::{Context, config, engine};
 use crate::event::value::rfc3339;
 use crate::hunt::{Account, Given, HuntError, Limits, Session};
 use crate::pipeline::replay::Options;
@@ -89,6 +89,16 @@ impl Desk {
         }
         let (queries, problems) = engine::queries(context)?;
         Ok(Self { catalog, queries, problems })
+    }
+
+    /// Opens the databases of addresses that a configuration names, unless flags name others. One that cannot
+    /// be read here is told of: its functions give nothing.
+    pub fn enrich(&mut self, file: Option<&Path>, context: &Context) -> anyhow::Result<()> {
+        if let Some(file) = file.filter(|_| context.global.geoip.is_empty()) {
+            let problems = self.catalog.open_geoip(&config::geoip(file)?);
+            problems.iter().for_each(|problem| say(&safe(&problem.to_string())));
+        }
+        Ok(())
     }
 
     /// The saved query or detection of this name, or the file.

@@ -15,6 +15,7 @@ use super::{Context, Exit, config, engine, terminal};
 use crate::alert::Object;
 use crate::config::Config;
 use crate::detect::doubts;
+use crate::event::figures::plural;
 use crate::pipeline::cases::without_a_bodiless_case;
 use crate::rules::{Catalog, Diagnostic, Level, Peers, Queries};
 
@@ -84,7 +85,12 @@ impl Check {
             let queries = queries.all.len();
             let file = self.config.map(|path| format!("{}, ", path.display())).unwrap_or_default();
             terminal::say(&format!(
-                "{file}{rules} detections, {queries} queries and {lists} lists loaded: {errors} errors, {warnings} warnings"
+                "{file}{}, {} and {} loaded: {}, {}",
+                plural(rules, "detection"),
+                if queries == 1 { "1 query".to_owned() } else { format!("{queries} queries") },
+                plural(lists, "list"),
+                plural(errors, "error"),
+                plural(warnings, "warning")
             ));
         }
         if !context.terminal.quiet {

@@ -1,7 +1,7 @@
 //! `aksentry hunt NAME|FILE|-e SQL PATH...`: one query over archived logs, saved or typed.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::args::Selection;
 use super::ask::{Answer, Asking, Bounds, Desk, Question, parse_parameter};
+use super::config::Configured;
 use super::output::{Cell, Column, Format, Printer, RowFile, RowSink, Shown, Table, stdout};
 use super::terminal::{Style, Tint, safe, say};
 use super::{Context, Exit, rules};
@@ -20,8 +21,8 @@ use crate::source::files::FileStatus;
 
 #[derive(Debug, Args)]
 pub(super) struct Hunt {
-    /// A saved query or a file of SQL (not with -e), then what to read: files, folders or patterns;
-    /// gzip, zstd and plain are told by content
+    /// A saved query or a file of SQL (not with -e), then what to read: files, folders, patterns or
+    /// az://CONTAINER/PREFIX, told by content; none = the archive of the configuration
     #[arg(value_name = "NAME|FILE|PATH")]
     words: Vec<String>,
     /// The query itself, over the tables audit and control_plane
@@ -45,6 +46,8 @@ pub(super) struct Hunt {
     #[command(flatten)]
     bounds: Bounds,
     #[command(flatten)]
+    configured: Configured,
+    #[command(flatten)]
     selection: Selection,
 }
 
@@ -55,7 +58,7 @@ impl Hunt {
             return list(context, format);
         }
         let limits = self.bounds.limits(0)?;
-        let desk = Desk::load(context)?;
+        let mut desk = Desk::load(context)?;
         let mut words = self.words.into_iter();
         let (name, question) = match self.sql {
             Some(sql) => (None, Question::typed(sql)),
@@ -72,11 +75,24 @@ impl Hunt {
                 (Some(name), question)
             }
         };
-        let paths: Vec<String> = words.collect();
-        if paths.is_empty() {
-            let after = name.map_or("-e SQL".to_string(), |name| name);
-            bail!("nothing to read; name files, folders or patterns behind {after}");
+        let mut paths: Vec<String> = words.collect();
+        let config = match paths.is_empty() {
+            true => self.configured.file(),
+            false => self.configured.named().map(Path::to_path_buf),
+        };
+        match &config {
+            Some(file) if paths.is_empty() => {
+                paths.push(Configured::archive_of(file, context.terminal.quiet)?);
+            }
+            None if paths.is_empty() => {
+                let after = name.map_or("-e SQL".to_string(), |name| name);
+                bail!(
+                    "nothing to read; name files, folders or patterns behind {after}, or with --config the configuration whose [archive] is meant"
+                );
+            }
+            _ => {}
         }
+        desk.enrich(config.as_deref(), context)?;
         let options = self.selection.options(&paths, context.now)?;
         warn(&options, context);
         let mut shown;
@@ -117,7 +133,7 @@ pub(super) fn style(context: &Context, format: Format, wide: bool) -> Style {
 }
 
 /// The last line: how many rows, where they are, how long it took since `begun`.
-pub(super) fn rows(count: u64, begun: Option<Instant>, file: Option<&std::path::Path>) -> String {
+pub(super) fn rows(count: u64, begun: Option<Instant>, file: Option<&Path>) -> String {
     let s = if count == 1 { "" } else { "s" };
     let place = file.map(|path| format!(" in {}", path.display())).unwrap_or_default();
     let time = begun.map(|begun| begun.elapsed()).map_or(String::new(), |elapsed| match elapsed.as_secs() {

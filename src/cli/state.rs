@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
+
+use super::config;
 
 /// Where a service keeps its state if its configuration does not say.
 const DEFAULT: &str = "/var/lib/aksentry";
@@ -37,8 +39,7 @@ impl StateFolder {
 /// `[state] dir` of a configuration, whatever else is wrong with it: an operator's shell has none of the
 /// service's secrets.
 fn configured(path: &Path) -> anyhow::Result<PathBuf> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let table: toml::Table = text.parse().with_context(|| format!("reading {}", path.display()))?;
+    let table = config::tables(path)?;
     let named = table.get("state").and_then(|state| state.get("dir")).and_then(toml::Value::as_str);
     Ok(PathBuf::from(named.unwrap_or(DEFAULT)))
 }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::stats::category;
 use super::terminal::{Style, Tint, safe, say};
 use crate::alert::Severity;
+use crate::event::HOUR;
 pub(super) use crate::event::figures::number;
 use crate::event::figures::{bytes, plural, span};
 use crate::event::value::rfc3339;
@@ -143,7 +144,7 @@ fn when(outcome: &Outcome, lines: &mut Lines) {
     {
         let width = lines.style.width.unwrap_or(WIDTH).saturating_sub(LABEL).max(10);
         lines.line("by hour", sparkline(&counts.hours, width));
-        let hour = rfc3339(hour.saturating_mul(3_600_000_000)).unwrap_or_default();
+        let hour = rfc3339(hour.saturating_mul(HOUR)).unwrap_or_default();
         lines.line("busiest hour", format!("{hour} with {} rows", number(*rows)));
     }
 }

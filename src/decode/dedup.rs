@@ -18,7 +18,8 @@ use arrow::record_batch::RecordBatch;
 use hashbrown::HashSet;
 use tempfile::TempDir;
 
-use super::{Decoded, MICROS_PER_HOUR, tally_times};
+use super::{Decoded, tally_times};
+use crate::event::HOUR;
 
 /// What failed while duplicates were looked for.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,7 @@ impl Dedup {
         let mut cut_dropped = 0;
         for (row, id) in ids.iter().enumerate().take(time.len()) {
             let at = time.is_valid(row).then(|| time.value(row));
-            let hour = at.map_or(NO_TIME, |t| t.div_euclid(MICROS_PER_HOUR));
+            let hour = at.map_or(NO_TIME, |t| t.div_euclid(HOUR));
             // The true time of a cut event is somewhat before the upload time it fell back to.
             let cut = truncated.value(row);
             let fell_back =

@@ -33,7 +33,7 @@ use self::block::{Block, Span};
 use self::columns::{AuditRows, ControlRows, Spare};
 pub use self::dedup::{Dedup, DedupError};
 pub use self::principal::classes as principal_classes;
-use crate::event::{Batch, Counts, RawBatch, Reject, RejectReason, RowIds, schema};
+use crate::event::{Batch, Counts, HOUR, RawBatch, Reject, RejectReason, RowIds, schema};
 
 /// Rows of one [`RawBatch`] and the account of its records (duplicates not yet removed).
 #[derive(Debug)]
@@ -157,8 +157,6 @@ fn whole(
     })
 }
 
-const MICROS_PER_HOUR: i64 = 3_600_000_000;
-
 /// Counts the rows of both tables by hour, anew.
 pub fn tally_times(counts: &mut Counts, batch: &Batch) {
     counts.hours.clear();
@@ -178,7 +176,7 @@ pub fn tally_times(counts: &mut Counts, batch: &Batch) {
             let time = times.value(row);
             counts.first_event = Some(counts.first_event.map_or(time, |first| first.min(time)));
             counts.last_event = counts.last_event.max(Some(time));
-            let hour = time.div_euclid(MICROS_PER_HOUR);
+            let hour = time.div_euclid(HOUR);
             if hour != run.0 && run.1 > 0 {
                 *counts.hours.entry(run.0).or_default() += run.1;
                 run.1 = 0;

@@ -20,5 +20,9 @@ pub use counts::{Counts, Reject, RejectReason};
 pub use position::{Partition, Position, Span};
 pub use table::Table;
 
+/// Microseconds of an hour, and of a day; all times here are microseconds.
+pub const HOUR: i64 = 3_600_000_000;
+pub const DAY: i64 = 24 * HOUR;
+
 /// Tells the time, microseconds since the epoch. Time is a parameter of whatever needs it.
 pub type Clock = std::sync::Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -1,5 +1,9 @@
-//! The tables of a session: our own Parquet read by column, everything else decoded, as one.
+//! The tables of a session: our own Parquet read by column, everything else decoded.
+//!
+//! Where the same event may be in both, or in two archives, all of it goes through the decoder's way, which is
+//! slower and knows an event again wherever it lies.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
@@ -10,20 +14,21 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::SessionContext;
 
 use super::files::{Account, FileTable, Files};
-use crate::archive;
+use crate::archive::layout::Placed;
 use crate::archive::table::Damaged;
+use crate::archive::{self, Stored};
 use crate::event::Table;
 use crate::pipeline::parquet::Sorted;
 use crate::pipeline::replay::Options;
 use crate::pipeline::stages::Progress;
-use crate::source::files::FileStatus;
+use crate::source::files::{FileStatus, InputFile, Inputs, Reader, Sizes};
 
 /// The inputs of a session, by who reads them.
 pub(super) struct Tables {
     /// The inputs as they were given.
     pub options: Options,
     decoded: Arc<Files>,
-    has_own: bool,
+    by_column: bool,
     damaged: Damaged,
 }
 
@@ -40,20 +45,23 @@ impl Tables {
         // Whoever decodes them says what is wrong with them.
         let unreadable = unreadable.iter().filter_map(|problem| options.inputs.files.get(problem.file));
         others.files.extend(unreadable.cloned());
-        let needs_decoding = !others.files.is_empty();
-        let decoded = Arc::new(Files::new(Options { inputs: others, ..options.clone() }, progress, room));
+        let by_column = !own.is_empty() && !meet(&own) && !hold_rows(&others);
+        let inputs = if by_column { others } else { options.inputs.clone() };
+        let needs_decoding = !inputs.files.is_empty();
+        let decoded = Arc::new(Files::new(Options { inputs, ..options.clone() }, progress, room));
         let (selection, damaged) = (options.range.selection(), Damaged::default());
         for table in Table::ALL {
             let files: Arc<dyn TableProvider> = Arc::new(FileTable { table, files: decoded.clone() });
-            let provider = if own.is_empty() {
-                files
-            } else {
+            let provider = if by_column {
                 let ours = archive::table::provider(&own, table, &selection, &damaged)?;
+                // What is no log has no rows, but is told of.
                 if needs_decoding { both(table, ours, files)? } else { ours }
+            } else {
+                files
             };
             context.register_table(table.name(), provider)?;
         }
-        Ok(Self { options, decoded, has_own: !own.is_empty(), damaged })
+        Ok(Self { options, decoded, by_column, damaged })
     }
 
     /// What the queries since the last call did not see.
@@ -62,7 +70,7 @@ impl Tables {
         for (path, reason) in self.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             account.files.insert(PathBuf::from(path), FileStatus::Unreadable(reason.clone()));
         }
-        if self.has_own {
+        if self.by_column {
             // Rows that are read by column are not counted, so nobody knows whether there were none.
             account.times = None;
         }
@@ -73,6 +81,25 @@ impl Tables {
     pub fn to_read(&self, scans: usize) -> u64 {
         self.decoded.to_read(scans)
     }
+}
+
+/// Whether rows of one table, cluster and hour may lie in two folders, as in an archive and its copy.
+fn meet(own: &[Stored]) -> bool {
+    let mut places = HashMap::new();
+    own.iter().any(|file| {
+        let slot = Placed::parse(&file.path).map(|placed| (placed.table, placed.cluster, placed.hour));
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        places.insert(slot, folder).is_some_and(|other| other != folder)
+    }) || places.len() > 1 && places.contains_key(&None)
+}
+
+/// Whether there is anything to decode in these. Looks until something is found; not into what can be read
+/// only once.
+fn hold_rows(others: &Inputs) -> bool {
+    let once = |file: &InputFile| {
+        file.blob.is_none() && std::fs::metadata(&file.path).is_ok_and(|about| !about.is_file())
+    };
+    others.files.iter().any(once) || Reader::new(others, Sizes::default()).any(|item| item.is_ok())
 }
 
 /// Rows of both.

@@ -8,8 +8,8 @@ use super::Report;
 use super::html::{text, time};
 use super::page::plural_u64;
 use super::survey::{MAX_STRIPS, Strip};
-use crate::event::cluster_name;
 use crate::event::figures::{number, plural, span};
+use crate::event::{HOUR, cluster_name};
 use crate::pipeline::lacks::Lack;
 use crate::source::files::FileStatus;
 
@@ -48,7 +48,7 @@ impl<'a> Strips<'a> {
     fn of(report: &'a Report<'_>) -> Strips<'a> {
         let strips = &report.survey.strips;
         let joined = strips.values().flat_map(BTreeMap::values).map(|s| s.hours.joined()).max().unwrap_or(0);
-        let (mut list, mut width) = (Vec::new(), 3_600_000_000);
+        let (mut list, mut width) = (Vec::new(), HOUR);
         for (cluster, strips) in strips {
             let strips: Vec<(&String, Strip)> = strips
                 .iter()

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::html::{self, shell, text, time};
 use super::{Report, completeness, people, rules};
 use crate::alert::Severity;
-use crate::event::cluster_name;
 use crate::event::figures::{bytes, number, plural, span};
 use crate::event::value::rfc3339;
+use crate::event::{HOUR, cluster_name};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -238,6 +238,6 @@ fn inputs(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// An RFC 3339 time moved by hours, for the range of a command.
 pub fn moved(time: &str, hours: i64) -> Option<String> {
     let micros = chrono::DateTime::parse_from_rfc3339(time).ok()?.timestamp_micros();
-    let moved = micros.saturating_add(hours.saturating_mul(3_600_000_000)).div_euclid(1_000_000);
+    let moved = micros.saturating_add(hours.saturating_mul(HOUR)).div_euclid(1_000_000);
     rfc3339(moved.saturating_mul(1_000_000))
 }

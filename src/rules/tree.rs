@@ -150,7 +150,8 @@ impl Tree {
 
 impl Compiled {
     fn path(&self, parts: &[&str]) -> PathBuf {
-        Path::new(self.below).join(parts.iter().collect::<PathBuf>())
+        // An empty part would leave a slash at the end, and these paths are compared letter by letter.
+        [&self.below].into_iter().chain(parts).filter(|part| !part.is_empty()).collect()
     }
 }
 

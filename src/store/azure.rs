@@ -208,6 +208,14 @@ impl Container {
         }
     }
 
+    pub async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let (path, to) = (self.path("put aside", from)?, self.path("put aside", to)?);
+        match self.timed("put aside", from, LARGE, self.client.rename(&path, &to)).await? {
+            Ok(()) => Ok(()),
+            Err(e) => self.none_if_absent::<()>("put aside", from, &e).map(drop),
+        }
+    }
+
     pub async fn upload(&self, file: &FilePath, key: &str) -> Result<(), StoreError> {
         let unreadable = |e| StoreError::failed("read", file.display(), e);
         let mut source = tokio::fs::File::open(file).await.map_err(unreadable)?;

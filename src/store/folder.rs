@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -60,11 +60,17 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Removes what crashes left; "now" is the time the file system gives a new file.
-    fn sweep(&self, temporary: &Path) -> io::Result<()> {
+    /// The time the file system gives a new file.
+    fn now(&self) -> io::Result<SystemTime> {
         let probe = self.temporary();
         let now = File::create(&probe)?.metadata()?.modified()?;
         fs::remove_file(&probe)?;
+        Ok(now)
+    }
+
+    /// Removes what crashes left.
+    fn sweep(&self, temporary: &Path) -> io::Result<()> {
+        let now = self.now()?;
         for entry in fs::read_dir(temporary)? {
             let entry = entry?;
             let modified = entry.metadata().and_then(|m| m.modified());
@@ -188,6 +194,23 @@ impl Folder {
                     parent = above.parent();
                 }
                 Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Gives an object another key; its time becomes that of the move.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let to = self.path("put aside", to)?;
+        self.run("put aside", from, move |folder, path| {
+            let now = folder.now()?;
+            folder.locked(|| {
+                let moved = File::options().write(true).open(&path).and_then(|file| {
+                    file.set_modified(now)?;
+                    fs::rename(&path, &to)?;
+                    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+                });
+                absent_is_fine(moved)
             })
         })
         .await

@@ -2,8 +2,10 @@
 //!
 //! A [`Store`] does the same on both: whole objects, written so that a reader sees the old one or the new
 //! one and never half of one, with conditional writes and with small metadata. Keys are paths below the
-//! location, `a/b/c`. Every wait has an end. What the objects mean is left to `checkpoint` and `archive`.
+//! location, `a/b/c`. An object can be put aside: out of sight, and still there for those who listed it before.
+//! Every wait has an end. What the objects mean is left to `checkpoint` and `archive`.
 
+mod aside;
 mod azure;
 mod blob;
 mod environment;
@@ -17,6 +19,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+pub use aside::{is_aside, open_file};
 pub use blob::{Blob, Stream, wait};
 pub use environment::Environment;
 pub use error::StoreError;
@@ -132,18 +135,31 @@ impl Store {
         }
     }
 
-    /// Bytes of an object, which must have so many.
+    /// Bytes of an object, which must have so many, also if it was put aside.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let wanted = range.end.saturating_sub(range.start);
-        let bytes = match &self.0 {
-            Backend::Azure(container) => container.get_range(key, range).await?,
-            Backend::Folder(folder) => folder.get_range(key, range).await?,
+        let bytes = match self.read_range(key, range.clone()).await {
+            Err(_) if !is_aside(key) && self.head(key).await?.is_none() => {
+                let aside = aside::key(key);
+                if self.head(&aside).await?.is_none() {
+                    return Err(StoreError::failed("read", key, aside::GONE));
+                }
+                self.read_range(&aside, range).await?
+            }
+            read => read?,
         };
         if bytes.len() as u64 != wanted {
             let found = format!("{} bytes where {wanted} should be", bytes.len());
             return Err(StoreError::failed("read", key, found));
         }
         Ok(bytes)
+    }
+
+    async fn read_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        match &self.0 {
+            Backend::Azure(container) => container.get_range(key, range).await,
+            Backend::Folder(folder) => folder.get_range(key, range).await,
+        }
     }
 
     /// An object without its content, if there is one.
@@ -154,14 +170,30 @@ impl Store {
         }
     }
 
-    /// Everything in a folder and the folders below it, in order of keys. `""` is the whole location.
+    /// Everything in a folder and the folders below it that was not put aside, in order of keys. `""` is the
+    /// whole location.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        Ok(self.list_all(prefix).await?.0)
+    }
+
+    /// The same, and beside it what was put aside, by the keys it has now; its time is when that was.
+    pub async fn list_all(&self, prefix: &str) -> Result<(Vec<Object>, Vec<Object>), StoreError> {
         let mut objects = match &self.0 {
             Backend::Azure(container) => container.list(prefix).await?,
             Backend::Folder(folder) => folder.list(prefix).await?,
         };
         objects.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(objects)
+        Ok(objects.into_iter().partition(|object| !is_aside(&object.key)))
+    }
+
+    /// Takes an object out of the listings. Who listed it before still reads it by its key, until somebody
+    /// deletes it by its new one. One that is not there was moved already.
+    pub async fn put_aside(&self, key: &str) -> Result<(), StoreError> {
+        let to = aside::key(key);
+        match &self.0 {
+            Backend::Azure(container) => container.rename(key, &to).await,
+            Backend::Folder(folder) => folder.rename(key, &to).await,
+        }
     }
 
     /// The keys of the folders right below a folder, in order and without a slash at their end.

@@ -22,7 +22,7 @@ fn problems_of_configuration_and_detections_come_in_one_run() {
         "good.toml",
         "[source.files]\npaths = [\"detections\"]\n[[sink]]\ntype = \"file\"\npath = \"-\"\n",
     );
-    assert_eq!(place.run("check --config good.toml").code(0).says("good.toml, 1 detections").out, "");
+    assert_eq!(place.run("check --config good.toml").code(0).says("good.toml, 1 detection, ").out, "");
     place.put(
         "bad.toml",
         "[source.eventhubs]\nnamespce = \"contoso.servicebus.windows.net\"\nhub = \"h\"\nauth = { kind = \"connection-string\", env = \"AKSENTRY_TEST_UNSET\" }\n",

@@ -166,7 +166,7 @@ fn wrong_sql_is_told_with_its_place() {
 #[test]
 fn check_reports_what_is_wrong_with_queries() {
     let place = place();
-    place.run("check").code(0).says("1 detections, 1 queries");
+    place.run("check").code(0).says("1 detection, 1 query");
     for (name, from, to) in [
         ("a-unknown", "$least", "$leest"),
         ("b-unordered", "ORDER BY name", ""),

@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it: streams, exit codes, formats.
 
+mod archive;
 mod commands;
 mod config;
 mod hostile;

@@ -3,6 +3,7 @@
 //! A [`Scene`] is one folder, one hub and one Sentinel; replicas of the service are started in it with
 //! what a test changes of the configuration. What must come in the end is waited for, never slept for.
 
+mod archive;
 mod azure;
 mod clock;
 mod crash;

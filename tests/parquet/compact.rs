@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use aksentry::archive::compact::{Merged, compact};
+use aksentry::archive::compact::{ASIDE, Merged, Plan, compact};
 use aksentry::archive::{ArchiveError, publish};
 use aksentry::event::{Batch, Table};
 use aksentry::pipeline::Range;
+use aksentry::source::files::{FileReport, FileStatus};
 use aksentry::store::{Environment, Location, Store};
 
 use super::{archived, ask, copy, number, options, parquet_files, sample_batches, written};
@@ -16,13 +17,18 @@ use crate::azurite::{Place, environment, places};
 
 /// What a compaction did, folder by folder.
 fn merged(store: &Store, dry_run: bool) -> Vec<Merged> {
+    merged_at(store, 0, dry_run)
+}
+
+/// The same at a time.
+fn merged_at(store: &Store, now: i64, dry_run: bool) -> Vec<Merged> {
     let spool = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
     let mut each = |merged| -> Result<(), ArchiveError> {
         all.push(merged);
         Ok(())
     };
-    compact(store, spool.path(), dry_run, &mut each).unwrap();
+    compact(store, spool.path(), Plan { now, settle: Duration::ZERO, dry_run }, &mut each).unwrap();
     assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0, "nothing is left in the spool folder");
     all
 }
@@ -119,6 +125,53 @@ fn parts_beside_their_merged_file_are_not_read_and_are_deleted_next() {
     assert!(done.iter().map(|m| m.leftovers).sum::<u64>() > 0);
     assert_eq!(done.iter().map(|m| m.files).sum::<u64>(), 0);
     assert_eq!(parquet_files(&folder).len(), few);
+}
+
+/// A hunt that listed the files and takes long.
+#[test]
+fn who_listed_the_files_before_a_compaction_reads_them_after_it() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let batches = sample_batches(20)[..6].to_vec();
+    let expected = given(&batches);
+    for place in places() {
+        let store = place.open();
+        runtime.block_on(archived(&store, &batches));
+        let path = path(&place.location);
+        let listed = options(std::slice::from_ref(&path), Range::default(), &environment());
+        let rows = |table: Table| {
+            let (rows, damaged) = ask(&format!("SELECT * FROM {}", table.name()), listed.clone());
+            assert_eq!(damaged, [""; 0]);
+            canonical(table, rows.iter().filter(|rows| rows.num_rows() > 0))
+        };
+        let begun = newest(&runtime, &store);
+        let files = merged_at(&store, begun, false).iter().map(|merged| merged.files).sum::<u64>();
+        assert!(files > 3, "{files}");
+        assert!(Table::ALL.map(rows).to_vec() == expected);
+        let (_, outcome) = super::replayed(&listed);
+        let odd = outcome.files.iter().find(|file| file.status != FileStatus::Ok);
+        assert_eq!(odd, None);
+        assert_eq!(outcome.counts.events, expected[0].len() as u64);
+        // Whoever lists now does not find them any more, in whatever way.
+        let now = options(&[path], Range::default(), &environment()).inputs.files.len();
+        let (there, aside) = runtime.block_on(store.list_all("")).unwrap();
+        assert_eq!((there.len(), aside.len() as u64), (now, files));
+
+        // Nothing is deleted before its time, and everything then.
+        assert_eq!(merged_at(&store, begun, false), []);
+        let gone = merged_at(&store, newest(&runtime, &store) + ASIDE, false);
+        assert_eq!(gone.iter().map(|merged| merged.leftovers).sum::<u64>(), files);
+        assert_eq!(runtime.block_on(store.list_all("")).unwrap(), (there, Vec::new()));
+        // No row is silently missing from then on.
+        let (_, outcome) = super::replayed(&listed);
+        let told = |file: &&FileReport| file.status.is_lost();
+        assert_eq!(outcome.files.iter().filter(told).count() as u64, files);
+    }
+}
+
+/// The time of the object that was written or moved last.
+fn newest(runtime: &tokio::runtime::Runtime, store: &Store) -> i64 {
+    let (there, aside) = runtime.block_on(store.list_all("")).unwrap();
+    there.iter().chain(&aside).map(|object| object.modified).max().unwrap()
 }
 
 /// `kill -9` at moments spread over a compaction, with a writer beside; a reader sees all rows, each once,

@@ -114,7 +114,7 @@ fn wrong_places_are_named() {
     assert!(said.contains("nothing of an archive was found"), "{said}");
     let here = folder.path().to_string_lossy().into_owned();
     for (arguments, says) in [
-        (vec!["archive", "info"], "URL"),
+        (vec!["archive", "info"], "name the archive"),
         (vec!["archive", "info", "/nowhere/at/all"], "no such folder"),
         (vec!["archive", "info", "s3://x/y"], "only Azure storage"),
         (vec!["archive", "compact", "/nowhere/at/all"], "no such folder"),

@@ -1,6 +1,7 @@
 //! The archive as it is read: by replay, by hunt, by its own ledger, from folders and from Azurite.
 
 mod compact;
+mod filters;
 mod ledger;
 mod queries;
 mod replay;

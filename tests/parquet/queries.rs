@@ -2,12 +2,14 @@
 
 use std::fs;
 
+use aksentry::event::Table;
 use aksentry::pipeline::Range;
 use aksentry::store::{Environment, Location};
 use arrow::array::{Array as _, AsArray as _};
 use parquet::arrow::ArrowWriter;
 
 use super::{archived, ask, number, options, parquet_files, sample_batches, samples};
+use crate::archive::canonical;
 use crate::azurite::Place;
 
 /// The samples as an archive in a folder, and its path.
@@ -55,13 +57,53 @@ fn a_range_and_a_cluster_give_the_same_rows_from_archive_and_messages() {
     }
 }
 
+/// Some of it in the archive, some in the messages, some in both, and some in a copy of the archive.
 #[test]
-fn archive_and_messages_are_one_table_together() {
-    let (_place, path) = archive();
+fn an_event_in_several_inputs_is_seen_once() {
+    let (_place, whole) = archive();
+    let sql = "SELECT * FROM audit";
+    let rows = |paths: &[&String]| {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).clone()).collect();
+        let (rows, damaged) = ask(sql, options(&paths, Range::default(), &Environment::default()));
+        assert_eq!(damaged, [""; 0]);
+        canonical(Table::Audit, rows.iter().filter(|rows| rows.num_rows() > 0))
+    };
+    let expected = rows(&[&whole]);
+    assert!(expected.len() > 1_000, "{}", expected.len());
+    assert!(rows(&[&whole, &samples()]) == expected);
+
+    let place = Place::folder();
+    let batches = sample_batches(97);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(archived(&place.open(), &batches[..batches.len() / 2]));
+    let Location::Folder(folder) = &place.location else { unreachable!() };
+    let half = folder.to_string_lossy().into_owned();
+    assert!(rows(&[&half]).len() < expected.len());
+    assert!(rows(&[&samples(), &half]) == expected);
+    assert!(rows(&[&half, &whole]) == expected);
+    // Elsewhere without the folders' names, as somebody might have copied them.
+    let loose = tempfile::tempdir().unwrap();
+    for file in parquet_files(folder).iter().filter(|file| file.to_string_lossy().contains("table=audit")) {
+        let hour = file.parent().unwrap().file_name().unwrap().to_string_lossy().replace('=', "");
+        let name = format!("{hour}-{}", file.file_name().unwrap().to_string_lossy());
+        fs::copy(file, loose.path().join(name)).unwrap();
+    }
+    let loose = loose.path().to_string_lossy().into_owned();
+    assert!(rows(&[&loose, &whole]) == expected);
+}
+
+/// What is no log among the archive's files changes nothing and is told of.
+#[test]
+fn a_note_beside_the_archive_holds_no_rows() {
+    let (place, path) = archive();
     let alone = number("SELECT count(*) FROM audit", &path);
-    let all = options(&[path, samples()], Range::default(), &Environment::default());
-    let (rows, _) = ask("SELECT count(*) FROM audit WHERE verb IS NOT NULL", all);
-    assert_eq!(rows[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 2 * alone);
+    let Location::Folder(folder) = &place.location else { unreachable!() };
+    fs::write(folder.join("_SUCCESS"), "").unwrap();
+    fs::write(folder.join("picture.png"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
+    let all = options(&[path], Range::default(), &Environment::default());
+    let (rows, told) = ask("SELECT count(*) FROM audit", all);
+    assert_eq!(rows[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), alone);
+    assert_eq!(told.len(), 2, "{told:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod history;
 mod lines;
 
 use std::io::{self, BufRead, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -21,6 +21,7 @@ use rustyline::{CompletionType, Config, Editor};
 
 use super::args::{Selection, parse_size};
 use super::ask::{Answer, Asking, Bounds, Desk, Question};
+use super::config::Configured;
 use super::output::{Format, RowFile, RowSink, Shown};
 use super::terminal::say;
 use super::{Context, Exit, hunt};
@@ -30,7 +31,8 @@ use lines::{Entry, Lines};
 
 #[derive(Debug, Args)]
 pub(super) struct ShellArgs {
-    /// Files, folders or patterns; gzip, zstd and plain are told by content
+    /// Files, folders, patterns or az://CONTAINER/PREFIX, told by content; none = the archive of the
+    /// configuration
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
     /// Memory for decoded rows that are kept from one query to the next; 0 = decode anew each time
@@ -41,6 +43,8 @@ pub(super) struct ShellArgs {
     wide: bool,
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    configured: Configured,
     #[command(flatten)]
     selection: Selection,
 }
@@ -70,10 +74,21 @@ impl ShellArgs {
     pub fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let format = context.format()?;
         let limits = self.bounds.limits(self.cache)?;
-        let desk = Desk::load(context)?;
-        let options = self.selection.options(&self.paths, context.now)?;
-        if self.paths.is_empty() {
-            say("nothing to read, so the tables are empty; name files, folders or patterns behind shell");
+        let mut desk = Desk::load(context)?;
+        let mut paths = self.paths;
+        let config = match paths.is_empty() {
+            true => self.configured.file(),
+            false => self.configured.named().map(Path::to_path_buf),
+        };
+        if let Some(file) = config.as_deref().filter(|_| paths.is_empty()) {
+            paths.push(Configured::archive_of(file, context.terminal.quiet)?);
+        }
+        desk.enrich(config.as_deref(), context)?;
+        let options = self.selection.options(&paths, context.now)?;
+        if paths.is_empty() {
+            say(
+                "nothing to read, so the tables are empty; name files, folders or patterns behind shell, or with --config the configuration whose [archive] is meant",
+            );
         } else {
             hunt::warn(&options, context);
         }

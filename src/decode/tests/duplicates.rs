@@ -126,7 +126,7 @@ fn old_hours_are_let_go_also_from_disk() {
         let body = json!({ "records": records });
         assert_eq!(retain(&mut dedup, &body).counts.events, 12);
         assert_eq!(retain(&mut dedup, &body).counts.duplicates, 12);
-        let begin = at("2025-05-15T17:00:00Z").expect("a time").div_euclid(crate::decode::MICROS_PER_HOUR);
+        let begin = at("2025-05-15T17:00:00Z").expect("a time").div_euclid(crate::event::HOUR);
         dedup.forget(begin).expect("files can be removed");
         let decoded = retain(&mut dedup, &body);
         assert_eq!((decoded.counts.events, decoded.counts.duplicates), (6, 6), "limit {limit}");

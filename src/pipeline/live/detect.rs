@@ -25,7 +25,7 @@ use crate::alert::Alert;
 use crate::archive::Writer;
 use crate::decode::{Decoded, Decoder, Dedup};
 use crate::detect::{Engine, Matcher, Scope, Watermarks};
-use crate::event::{Batch, Clock, Partition, Reject, Span};
+use crate::event::{Batch, Clock, HOUR, Partition, Reject, Span};
 use crate::outbox::Outbox;
 use crate::outbox::dead_letters::{DeadLetter, DeadLetters, Origin};
 use crate::source::{Incoming, Received, Source, SourceError};
@@ -37,7 +37,6 @@ const IDS_IN_MEMORY: usize = 1_000_000;
 const DEDUP_HOURS: i64 = 48;
 /// How far ahead of our clock another may be, microseconds.
 const AHEAD: i64 = 300_000_000;
-const MICROS_PER_HOUR: i64 = 3_600_000_000;
 /// How often windows are looked at, and how often figures are renewed.
 const TICK: Duration = Duration::from_millis(100);
 const FIGURES: Duration = Duration::from_secs(5);
@@ -272,7 +271,7 @@ impl Detect {
         };
         let alerts = self.engine.advance(watermarks);
         self.put(alerts)?;
-        let horizon = state.latest.div_euclid(MICROS_PER_HOUR).saturating_sub(DEDUP_HOURS);
+        let horizon = state.latest.div_euclid(HOUR).saturating_sub(DEDUP_HOURS);
         state.dedup.forget(horizon).map_err(|e| Fault::Begin(e.to_string()))?;
         Ok(())
     }

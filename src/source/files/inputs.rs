@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{FileReport, FileStatus, order};
-use crate::store::{Blob, Environment, Location, LocationError, Store, StoreError, wait};
+use crate::store::{Blob, Environment, Location, LocationError, Store, StoreError, is_aside, wait};
 
 /// A path that cannot be used at all; the command line is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +168,7 @@ impl Walk {
         for entry in entries {
             match entry {
                 Ok(entry) if entry.file_name().as_encoded_bytes().starts_with(b".") => {}
+                Ok(entry) if is_aside(&entry.file_name().to_string_lossy()) => {}
                 Ok(entry) => names.push(entry.path()),
                 Err(error) => self.unreadable(path, &error),
             }
