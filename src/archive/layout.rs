@@ -14,7 +14,7 @@ use crate::event::{Table, cluster_name};
 pub const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 pub(super) const HOUR: i64 = 3_600_000_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 /// What the rows of one folder have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
