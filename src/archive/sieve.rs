@@ -5,11 +5,12 @@
 //! What cannot be told, for any reason, is "may hold": whoever reads the file meets the reason again.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use tokio::task::JoinError;
 
 use super::files::BLOOM;
 use super::stored::{Stored, Unusable, read_at};
@@ -106,44 +107,45 @@ impl Asked<'_> {
     }
 }
 
-/// For each of the files, which of its row groups may hold what is wanted. `footer` knows footers; they are
-/// asked for on as many threads as there are processors, or more for objects of a store.
+/// A file by its index, and which of its row groups may hold what is wanted: not known where the file could
+/// not be read.
+pub(super) type Sifted = (usize, Option<Vec<bool>>);
+
+/// Sifts files. `footer` knows footers; they are asked for on so many threads, or on more for objects of a
+/// store.
 pub(super) async fn sift<F>(
     files: Arc<Vec<Stored>>,
     places: Vec<usize>,
     wanted: Wanted,
     threads: usize,
     footer: F,
-) -> Result<Vec<(usize, Vec<bool>)>, Unusable>
+) -> Result<Vec<Sifted>, JoinError>
 where
     F: Fn(&Stored) -> Result<Arc<ParquetMetaData>, Unusable> + Clone + Send + Sync + 'static,
 {
     let remote = places.iter().any(|at| files.get(*at).is_some_and(|file| file.blob.is_some()));
     let threads = if remote { AT_ONCE } else { threads }.clamp(1, places.len().max(1));
-    let work = Arc::new((places, wanted, AtomicUsize::new(0), Mutex::new(Vec::new())));
+    let work = Arc::new((places, wanted, AtomicUsize::new(0)));
     let tasks = (0..threads).map(|_| {
         let (work, files, footer) = (work.clone(), files.clone(), footer.clone());
         tokio::task::spawn_blocking(move || {
-            let (places, wanted, next, sifted) = &*work;
-            let mut found = Vec::new();
+            let (places, wanted, next) = &*work;
+            let mut sifted: Vec<Sifted> = Vec::new();
             while let Some(at) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let Some(stored) = files.get(*at) else { continue };
-                let metadata = footer(stored)?;
                 let mut file = Asked { stored, open: None };
-                let groups = metadata.row_groups().iter();
-                found.push((*at, groups.map(|group| wanted.may_be_in(group, &mut file)).collect()));
+                let groups = footer(stored).ok().map(|metadata| {
+                    metadata.row_groups().iter().map(|group| wanted.may_be_in(group, &mut file)).collect()
+                });
+                sifted.push((*at, groups));
             }
-            sifted.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
-            Ok(())
+            sifted
         })
     });
     let tasks: Vec<_> = tasks.collect();
+    let mut sifted = Vec::new();
     for task in tasks {
-        let ended: Result<(), Unusable> =
-            task.await.unwrap_or_else(|e| Err(Unusable::Disk(std::io::Error::other(e))));
-        ended?;
+        sifted.extend(task.await?);
     }
-    let mut sifted = std::mem::take(&mut *work.3.lock().unwrap_or_else(PoisonError::into_inner));
-    sifted.sort_unstable_by_key(|(at, _)| *at);
     Ok(sifted)
 }

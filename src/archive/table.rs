@@ -252,14 +252,12 @@ impl Archive {
         let footers = self.footers.clone();
         let footer = move |file: &Stored| footers.of(file);
         let found = sift(self.files.clone(), places, wanted, threads, footer).await;
-        let mut found: HashMap<usize, Vec<bool>> =
-            found.map_err(|e| DataFusionError::External(Box::new(e)))?.into_iter().collect();
-        let kept = files.into_iter().filter_map(|(at, rows)| {
-            let groups = found.remove(&at)?;
-            if !groups.contains(&true) {
-                return None;
-            }
-            Some((at, if rows.is_some() { share(rows) } else { Share::Groups(groups) }))
+        let found = found.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let mut found: HashMap<usize, Option<Vec<bool>>> = found.into_iter().collect();
+        let kept = files.into_iter().filter_map(|(at, rows)| match (found.remove(&at).flatten(), rows) {
+            (Some(groups), _) if !groups.contains(&true) => None,
+            (Some(groups), None) => Some((at, Share::Groups(groups))),
+            (_, rows) => Some((at, share(rows))),
         });
         Ok(kept.collect())
     }
