@@ -138,7 +138,7 @@ fn large() -> (Place, String) {
     // 2026-04-01, when the samples have nothing.
     let begin = 1_775_001_600_000_000;
     let rng = &mut fastrand::Rng::with_seed(7);
-    let base = &sample_batches(97)[0];
+    let base = sample_batches(10_000).into_iter().max_by_key(|batch| batch.audit.num_rows()).unwrap();
     let mut batches = Vec::new();
     for h in 0..3 {
         let rows = 600.min(base.audit.num_rows());
