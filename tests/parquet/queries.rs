@@ -1,5 +1,6 @@
 //! The archive as a table: what is pruned, what is missing, what is damaged.
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
 
@@ -184,7 +185,9 @@ fn files_that_know_nothing_of_a_value_are_not_read() {
         let (rows, _) =
             ask(&format!("EXPLAIN SELECT verb FROM audit WHERE {condition}"), asked(Range::default()));
         let plan = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
-        plan.matches(".parquet").count()
+        // One file may be shared by threads.
+        let names = plan.split(['/', ':', ',', ']', ' ']).filter(|name| name.ends_with(".parquet"));
+        names.collect::<HashSet<_>>().len()
     };
     for (condition, read, rows) in [
         ("username = 'user-1'", 1, each),
