@@ -32,10 +32,6 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use criterion::Criterion;
 
-/// The program's own.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// 2026-06-01, and a month from there.
 const BEGIN: i64 = 1_780_272_000_000_000;
 const MINUTE: i64 = 60_000_000;
