@@ -18,7 +18,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 
 use super::about::About;
 use super::copies::{MERGED, name, repeated, replaced};
-use super::files::{GROUP_ROWS, OpenFile, reason, sorted};
+use super::files::{GROUP_ROWS, MERGED_LEVEL, OpenFile, reason, sorted};
 use super::ids::file_schema;
 use super::layout::{HOUR, Slot, file_name};
 use super::read::Opened;
@@ -248,6 +248,7 @@ impl Folder<'_> {
         let slot = Slot { table: self.table, cluster: None, hour: None };
         let mut file = OpenFile::new(slot, self.spool, u64::from(mark));
         file.about = about;
+        file.level = MERGED_LEVEL;
         let share = rows.num_rows().div_ceil(size(&rows).div_ceil(GROUP_BYTES).max(1)).clamp(1, GROUP_ROWS);
         let written = (|| {
             let mut at = 0;

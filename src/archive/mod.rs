@@ -15,6 +15,8 @@ pub mod layout;
 pub mod read;
 mod reader;
 mod selection;
+mod sieve;
+mod small;
 mod split;
 mod stored;
 pub mod table;

@@ -11,6 +11,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions, RecordBatchReader};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -26,6 +27,8 @@ use crate::event::{Batch, RowIds, Table};
 const PART_BYTES: u64 = 16 << 20;
 /// More rows than this are no part, however small they are.
 const PART_ROWS: u64 = 64 << 10;
+/// Rows of a small file that are handed on at a time.
+const BATCH_ROWS: usize = 8192;
 /// A row group of so many bytes on disk is read at once.
 const AT_ONCE: u64 = 64 << 20;
 
@@ -114,6 +117,31 @@ impl Opened {
             }
         }
         parts
+    }
+
+    /// Rows with the columns of a schema, of a file whose bytes are all there; of each row group, whether it
+    /// is read, and of its rows those that count.
+    pub(super) fn within(
+        &self,
+        bytes: Bytes,
+        schema: &SchemaRef,
+        groups: Option<Vec<bool>>,
+        selection: Option<RowSelection>,
+    ) -> Result<Vec<RecordBatch>, Unusable> {
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, self.reader.clone())
+            .with_batch_size(BATCH_ROWS);
+        let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
+        let wanted = fields.filter(|(_, field)| schema.field_with_name(field.name()).is_ok());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at));
+        builder = builder.with_projection(mask);
+        if let Some(groups) = groups {
+            builder = builder
+                .with_row_groups((0..).zip(groups).filter_map(|(at, read)| read.then_some(at)).collect());
+        }
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        builder.build()?.map(|rows| Ok(conform(&rows?, schema)?)).collect()
     }
 
     /// The id of every row.

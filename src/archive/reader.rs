@@ -71,6 +71,14 @@ impl Footers {
         }
     }
 
+    /// The footer of a file whose bytes are all there.
+    pub fn within(&self, file: &Stored, bytes: &Bytes) -> Found {
+        match self.known(file) {
+            Some(footer) => Ok(footer),
+            None => self.keep(file, file.footer_in(bytes)),
+        }
+    }
+
     async fn fetch(&self, file: &Stored) -> Found {
         match self.known(file) {
             Some(footer) => Ok(footer),

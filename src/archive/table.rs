@@ -1,8 +1,8 @@
 //! Our own Parquet as a table that DataFusion reads with its own source: only columns, row groups and pages
 //! that a query needs, on as many threads as the session has.
 //!
-//! Files are left out by the hour in their path first, then by what a query's predicates say against
-//! statistics, Bloom filters and the pages' index. A row that lies in several files is seen once.
+//! Files are left out by the hour in their path first, then by Bloom filters where a query asks for one
+//! identity, address or object, then by statistics and the pages' index. A row that lies in several files is seen once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,16 +15,23 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::parquet::{
+    ParquetAccessPlan, ParquetRowSelection, RowGroupAccess,
+};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::{TableType, ViewTable, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, col, lit};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, LogicalPlanBuilder, Operator, TableProviderFilterPushDown, col, lit,
+};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::union::UnionExec;
 use parquet::arrow::arrow_reader::RowSelection;
 
 use super::copies::{self, by_folder};
@@ -32,6 +39,8 @@ use super::layout::{HOUR, Placed};
 pub use super::reader::Damaged;
 use super::reader::{Footers, Older, Place, Readers};
 use super::selection::Selection;
+use super::sieve::{Wanted, sift};
+use super::small::{SMALL, Small};
 use super::stored::Stored;
 use crate::event::Table;
 
@@ -77,6 +86,15 @@ fn predicate(selection: &Selection) -> Option<Expr> {
 /// Which files of a folder are read, and which of their rows.
 type Folder = Arc<Vec<(usize, Option<RowSelection>)>>;
 
+/// What is read of a file.
+#[derive(Debug, Clone)]
+pub(super) enum Share {
+    All,
+    Rows(RowSelection),
+    /// Of each row group, whether it is read.
+    Groups(Vec<bool>),
+}
+
 struct Archive {
     table: Table,
     files: Arc<Vec<Stored>>,
@@ -114,13 +132,37 @@ impl TableProvider for Archive {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let wanted = self.in_time(state, filters)?;
-        let files = self.planned(wanted).await?;
+        let threads = state.config().target_partitions();
+        let files = self.sifted(self.planned(wanted).await?, filters, threads).await?;
+        let (small, large): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .partition(|(at, _)| self.files.get(*at).is_some_and(|file| file.bytes <= SMALL));
+        if small.is_empty() {
+            return self.engine(large, projection, limit, threads);
+        }
+        let small = self.small(small, projection, limit, threads)?;
+        if large.is_empty() {
+            return Ok(small);
+        }
+        UnionExec::try_new(vec![self.engine(large, projection, limit, threads)?, small])
+    }
+}
+
+impl Archive {
+    /// A plan in which the engine reads files.
+    fn engine(
+        &self,
+        files: Vec<(usize, Share)>,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+        threads: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = self.schema();
         let source = ParquetSource::new(schema)
             .with_pushdown_filters(true)
             .with_reorder_filters(true)
             .with_parquet_file_reader_factory(Arc::new(Readers::new(self.footers.clone())));
-        let groups = self.groups(files, state.config().target_partitions());
+        let groups = self.groups(files, threads);
         // Bytes come from our readers; the store named here is never asked.
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
@@ -130,9 +172,29 @@ impl TableProvider for Archive {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
-}
 
-impl Archive {
+    /// A plan in which we read files ourselves.
+    fn small(
+        &self,
+        files: Vec<(usize, Share)>,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+        threads: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema().project(columns)?),
+            None => self.schema(),
+        };
+        let share = files.len().div_ceil(threads.max(1)).max(1);
+        let parts = files.chunks(share).map(|shares| {
+            let (files, footers) = (self.files.clone(), self.footers.clone());
+            let small = Small { files, shares: shares.to_vec(), footers, schema: schema.clone() };
+            Arc::new(small) as Arc<dyn PartitionStream>
+        });
+        let plan = StreamingTableExec::try_new(schema.clone(), parts.collect(), None, [], false, limit)?;
+        Ok(Arc::new(plan))
+    }
+
     /// Which files may have rows for the filters, as the hours in their paths tell.
     fn in_time(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<bool>> {
         let all = vec![true; self.files.len()];
@@ -174,6 +236,32 @@ impl Archive {
         Ok(planned)
     }
 
+    /// Of the files that count, those whose row groups may hold what the filters want.
+    async fn sifted(
+        &self,
+        files: Vec<(usize, Option<RowSelection>)>,
+        filters: &[Expr],
+        threads: usize,
+    ) -> Result<Vec<(usize, Share)>> {
+        let share = |rows: Option<RowSelection>| rows.map_or(Share::All, Share::Rows);
+        let wanted = Wanted::all(filters.iter().map(wanted).collect());
+        if wanted == Wanted::Anything {
+            return Ok(files.into_iter().map(|(at, rows)| (at, share(rows))).collect());
+        }
+        let places = files.iter().map(|(at, _)| *at).collect();
+        let footers = self.footers.clone();
+        let footer = move |file: &Stored| footers.of(file);
+        let found = sift(self.files.clone(), places, wanted, threads, footer).await;
+        let found = found.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let mut found: HashMap<usize, Option<Vec<bool>>> = found.into_iter().collect();
+        let kept = files.into_iter().filter_map(|(at, rows)| match (found.remove(&at).flatten(), rows) {
+            (Some(groups), _) if !groups.contains(&true) => None,
+            (Some(groups), None) => Some((at, Share::Groups(groups))),
+            (_, rows) => Some((at, share(rows))),
+        });
+        Ok(kept.collect())
+    }
+
     /// Looks into the files of a folder, on a thread that may wait.
     async fn look(&self, members: &[usize]) -> Result<Folder> {
         let (files, footers, members) = (self.files.clone(), self.footers.clone(), members.to_vec());
@@ -193,15 +281,21 @@ impl Archive {
     }
 
     /// Files by the thread that reads them, each with about the same bytes.
-    fn groups(&self, files: Vec<(usize, Option<RowSelection>)>, threads: usize) -> Vec<FileGroup> {
+    fn groups(&self, files: Vec<(usize, Share)>, threads: usize) -> Vec<FileGroup> {
         let mut sized: Vec<(u64, PartitionedFile)> = files
             .into_iter()
-            .filter_map(|(at, selection)| {
+            .filter_map(|(at, share)| {
                 let stored = self.files.get(at)?;
                 let mut file = PartitionedFile::new(stored.path.trim_start_matches('/'), stored.bytes)
                     .with_extension(Place(at));
-                if let Some(selection) = selection {
-                    file = file.with_extension(ParquetRowSelection::new(selection));
+                match share {
+                    Share::All => {}
+                    Share::Rows(rows) => file = file.with_extension(ParquetRowSelection::new(rows)),
+                    Share::Groups(groups) => {
+                        let access = |scan| if scan { RowGroupAccess::Scan } else { RowGroupAccess::Skip };
+                        let plan = ParquetAccessPlan::new(groups.into_iter().map(access).collect());
+                        file = file.with_extension(plan);
+                    }
                 }
                 Some((stored.bytes, file))
             })
@@ -217,6 +311,38 @@ impl Archive {
             }
         }
         groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
+    }
+}
+
+/// What a filter wants of columns whose row groups have Bloom filters.
+fn wanted(filter: &Expr) -> Wanted {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::And => Wanted::all(vec![wanted(left), wanted(right)]),
+            Operator::Or => Wanted::any(vec![wanted(left), wanted(right)]),
+            Operator::Eq => match (&**left, &**right) {
+                (Expr::Column(column), value) | (value, Expr::Column(column)) => {
+                    text(value).map_or(Wanted::Anything, |text| Wanted::one_of(&column.name, vec![text]))
+                }
+                _ => Wanted::Anything,
+            },
+            _ => Wanted::Anything,
+        },
+        Expr::InList(InList { expr, list, negated: false }) => match &**expr {
+            Expr::Column(column) => match list.iter().map(text).collect() {
+                Some(texts) => Wanted::one_of(&column.name, texts),
+                None => Wanted::Anything,
+            },
+            _ => Wanted::Anything,
+        },
+        _ => Wanted::Anything,
+    }
+}
+
+fn text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
+        _ => None,
     }
 }
 

@@ -53,7 +53,9 @@ impl Selection {
             None => std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
         };
         let range = Range { since, until, cluster: self.cluster.clone() };
-        let mut inputs = Inputs::resolve_anywhere(paths, &Environment::read())?;
+        let selection = range.selection();
+        let wanted = |path: &str| selection.may_hold_below(path);
+        let mut inputs = Inputs::resolve_wanted(paths, &Environment::read(), &wanted)?;
         range.prune(&mut inputs);
         Ok(Options { inputs, range, threads })
     }

@@ -17,9 +17,9 @@ use super::engine::{Engine, Rule};
 use super::firing::{Firing, event_of};
 use super::plan::Planned;
 use super::rows::Rows;
-use super::spill::DAY;
 use super::state::{State, micros};
 use crate::alert::Alert;
+use crate::event::DAY;
 
 /// How far event time has come, microseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

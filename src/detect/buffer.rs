@@ -10,8 +10,9 @@ use arrow::error::ArrowError;
 
 use super::codec::{Reader, SavedError, Writer};
 use super::rows::{self, Rows};
-use super::spill::{DAY, Spill};
+use super::spill::Spill;
 use super::thin::Thinner;
+use crate::event::DAY;
 
 /// How many runs of one level are kept before they are merged into one of the next.
 const FAN_IN: usize = 16;

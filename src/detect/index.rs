@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
+use foldhash::fast::RandomState;
 
 use super::condition::Condition;
 use crate::event::Table;
@@ -186,7 +186,7 @@ pub struct Index {
 /// The values that came, numbered, and the scans each leaves.
 #[derive(Debug, Default)]
 struct Values {
-    numbers: HashMap<Box<[u8]>, u32, Xxh3DefaultBuilder>,
+    numbers: HashMap<Box<[u8]>, u32, RandomState>,
     count: u32,
     /// Sets of scans, one after another in the order of the numbers.
     left: Vec<u64>,

@@ -15,7 +15,7 @@ use arrow::buffer::Buffer;
 use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
+use foldhash::fast::RandomState;
 
 use crate::event::compact;
 
@@ -195,7 +195,7 @@ impl Rows {
 fn shared(column: &ArrayRef) -> ArrayRef {
     let Some(texts) = column.as_string_view_opt() else { return compact(column) };
     let (mut bytes, mut views) = (Vec::new(), Vec::with_capacity(texts.len()));
-    let mut known: HashMap<&str, u128, Xxh3DefaultBuilder> = HashMap::default();
+    let mut known: HashMap<&str, u128, RandomState> = HashMap::default();
     for text in texts {
         let text = text.unwrap_or_default();
         // Short ones lie in the view itself, and have no offset.

@@ -16,9 +16,7 @@ use arrow::ipc::writer::StreamWriter;
 use tempfile::TempDir;
 
 use super::rows::Rows;
-
-/// Microseconds of a day.
-pub const DAY: i64 = 86_400_000_000;
+use crate::event::DAY;
 
 /// Files of one scan.
 #[derive(Debug)]

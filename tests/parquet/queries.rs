@@ -1,11 +1,14 @@
 //! The archive as a table: what is pruned, what is missing, what is damaged.
 
+use std::collections::HashSet;
 use std::fs;
+use std::sync::Arc;
 
-use aksentry::event::Table;
+use aksentry::event::{Batch, Table};
 use aksentry::pipeline::Range;
 use aksentry::store::{Environment, Location};
-use arrow::array::{Array as _, AsArray as _};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, StringViewArray, TimestampMicrosecondArray};
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 
 use super::{archived, ask, number, options, parquet_files, sample_batches, samples};
@@ -168,4 +171,93 @@ fn other_parquet_is_none_of_ours() {
     writer.close().unwrap();
     let all = options(&[path.to_string_lossy().into_owned()], Range::default(), &Environment::default());
     assert_eq!(super::replayed(&all).1.counts.events, 0);
+}
+
+/// Three hours of rows, a file each, too large to be read whole: those of hour `h` are of `user-h`, with one
+/// object each, and text that no packing makes small.
+fn large() -> (Place, String) {
+    let hour = 3_600_000_000;
+    // 2026-04-01, when the samples have nothing.
+    let begin = 1_775_001_600_000_000;
+    let rng = &mut fastrand::Rng::with_seed(7);
+    let base = sample_batches(10_000).into_iter().max_by_key(|batch| batch.audit.num_rows()).unwrap();
+    let mut batches = Vec::new();
+    for h in 0..3 {
+        let rows = 600.min(base.audit.num_rows());
+        let mut batch = Batch { audit: base.audit.slice(0, rows), ..base.clone() };
+        batch.audit_ids.truncate(rows);
+        batch.control_plane = batch.control_plane.slice(0, 0);
+        batch.control_plane_ids.clear();
+        let schema = batch.audit.schema();
+        let mut columns = batch.audit.columns().to_vec();
+        let mut set = |name: &str, column: ArrayRef| columns[schema.index_of(name).unwrap()] = column;
+        let text = |make: &mut dyn FnMut(usize) -> String| -> ArrayRef {
+            Arc::new((0..rows).map(|row| Some(make(row))).collect::<StringViewArray>())
+        };
+        let times = (0..rows as i64).map(|row| Some(begin + h * hour + row));
+        set("time", Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("+00:00")));
+        set("cluster", text(&mut |_| "prod-1".to_owned()));
+        set("username", text(&mut |_| format!("user-{h}")));
+        set("name", text(&mut |row| format!("object-{row}")));
+        set("user_agent", text(&mut |_| (0..800).map(|_| rng.alphanumeric()).collect()));
+        batch.audit = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        batches.push(batch);
+    }
+    let place = Place::folder();
+    tokio::runtime::Runtime::new().unwrap().block_on(archived(&place.open(), &batches));
+    let Location::Folder(folder) = &place.location else { unreachable!() };
+    let files = parquet_files(folder);
+    assert_eq!(files.len(), 3);
+    assert!(files.iter().all(|file| fs::metadata(file).unwrap().len() > 256 << 10));
+    let path = folder.to_string_lossy().into_owned();
+    (place, path)
+}
+
+#[test]
+fn files_that_know_nothing_of_a_value_are_not_read() {
+    let (place, path) = large();
+    let each = number("SELECT count(*) FROM audit", &path) / 3;
+    assert!(each >= 512, "{each}");
+    let asked = |range: Range| {
+        let all = std::slice::from_ref(&path);
+        options(all, range, &Environment::default())
+    };
+    let files = |condition: &str| {
+        let (rows, _) =
+            ask(&format!("EXPLAIN SELECT verb FROM audit WHERE {condition}"), asked(Range::default()));
+        let plan = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
+        // One file may be shared by threads.
+        let names = plan.split(['/', ':', ',', ']', ' ']).filter(|name| name.ends_with(".parquet"));
+        names.collect::<HashSet<_>>().len()
+    };
+    for (condition, read, rows) in [
+        ("username = 'user-1'", 1, each),
+        ("'user-1' = username", 1, each),
+        ("username = 'user-1' AND name = 'object-3'", 1, 1),
+        ("name = 'object-3'", 3, 3),
+        ("name = 'object-3' AND username IN ('user-0', 'user-2', 'user-9', 'user-8', 'user-7')", 2, 2),
+        ("username = 'user-0' OR username = 'user-2'", 2, 2 * each),
+        ("username = 'user-0' OR verb = 'no such verb'", 3, each),
+        ("username = 'user-0' OR username LIKE '%-2'", 3, 2 * each),
+        ("username <> 'user-0'", 3, 2 * each),
+        ("username NOT IN ('user-0', 'user-1')", 3, each),
+        ("username = 'nobody'", 0, 0),
+        ("username = NULL", 0, 0),
+    ] {
+        assert_eq!(
+            number(&format!("SELECT count(*) FROM audit WHERE {condition}"), &path),
+            rows,
+            "{condition}"
+        );
+        assert_eq!(files(condition), read, "{condition}");
+    }
+    // Beside small files.
+    let Location::Folder(folder) = &place.location else { unreachable!() };
+    let more = sample_batches(97);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(archived(&place.open(), &more));
+    let samples: usize = more.iter().map(|batch| batch.audit.num_rows()).sum();
+    assert_eq!(number("SELECT count(*) FROM audit", &path), 3 * each + samples as i64);
+    assert_eq!(number("SELECT count(*) FROM audit WHERE username = 'user-1'", &path), each);
+    assert!(parquet_files(folder).len() > 4);
 }

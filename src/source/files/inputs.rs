@@ -58,17 +58,30 @@ impl Inputs {
     /// Resolves files, folders (recursive, hidden entries skipped) and globs. Each file is listed once,
     /// however often it was named. Errors name the path that leads nowhere.
     pub fn resolve(paths: &[String]) -> Result<Inputs, InputError> {
-        Self::find(paths, None)
+        Self::find(paths, None, None)
     }
 
     /// The same, with `az://CONTAINER/PREFIX` for the blobs below a prefix, or one blob. For threads that
     /// may wait.
     pub fn resolve_anywhere(paths: &[String], environment: &Environment) -> Result<Inputs, InputError> {
-        Self::find(paths, Some(environment))
+        Self::find(paths, Some(environment), None)
     }
 
-    fn find(paths: &[String], environment: Option<&Environment>) -> Result<Inputs, InputError> {
-        let mut walk = Walk::default();
+    /// The same; folders on a disk that are not `wanted` are not looked into.
+    pub fn resolve_wanted(
+        paths: &[String],
+        environment: &Environment,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Inputs, InputError> {
+        Self::find(paths, Some(environment), Some(wanted))
+    }
+
+    fn find(
+        paths: &[String],
+        environment: Option<&Environment>,
+        wanted: Option<&dyn Fn(&str) -> bool>,
+    ) -> Result<Inputs, InputError> {
+        let mut walk = Walk { wanted, ..Walk::default() };
         for given in paths {
             let path = Path::new(given);
             match fs::metadata(path) {
@@ -121,13 +134,15 @@ fn identity(path: &Path, _: &Metadata) -> Identity {
 }
 
 #[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     inputs: Inputs,
+    /// Which folders below a given one are looked into; all without it.
+    wanted: Option<&'a dyn Fn(&str) -> bool>,
     seen: HashSet<Identity>,
     loops: BTreeSet<Identity>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
         self.inputs.skipped.push(FileReport {
             path: path.to_path_buf(),
@@ -175,6 +190,9 @@ impl Walk {
         }
         // Of two links to one file the first in natural order stands, whatever order the disk has.
         names.sort_by(|a, b| order::compare(a, b));
+        if let Some(wanted) = self.wanted {
+            names.retain(|name| wanted(&name.to_string_lossy()));
+        }
         for name in names {
             match fs::metadata(&name) {
                 Ok(metadata) => self.add(name, &metadata, false, above),
