@@ -6,7 +6,6 @@
 mod input;
 
 use aksentry::decode::{Decoder, Dedup};
-use aksentry::event::RawBatch;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn decode(criterion: &mut Criterion) {

@@ -1,17 +1,16 @@
 //! What the benchmarks read: Event Hubs messages from the sample generator at a fixed seed, big enough
-//! to leave the caches.
+//! to leave the caches. Each bench takes what it needs of this.
 
-#[allow(dead_code)]
+#![allow(dead_code, unused_imports)]
+
 #[path = "../../samples/generator/model/mod.rs"]
 mod model;
 
-#[allow(dead_code)]
 mod yardstick;
 
 use aksentry::event::RawBatch;
 use bytes::Bytes;
 
-#[allow(unused_imports)]
 pub use yardstick::two_levels;
 
 /// As in the program itself.
@@ -29,7 +28,6 @@ pub fn size(bodies: &[Bytes]) -> u64 {
 }
 
 /// Batches of about a megabyte, as replay reads them.
-#[allow(dead_code)]
 pub fn batches(bodies: &[Bytes]) -> Vec<RawBatch> {
     let per_batch = (1 << 20) / bodies.first().map_or(1, |b| b.len().max(1));
     bodies.chunks(per_batch.max(1)).map(|chunk| RawBatch { bodies: chunk.to_vec() }).collect()
