@@ -46,7 +46,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The chosen rows of a table, `projection` of their columns, compacted.
+    /// The chosen rows of a table, which are in its order, `projection` of their columns, compacted.
     pub fn keep(
         rows: &RecordBatch,
         ids: &[u64],
@@ -54,6 +54,7 @@ impl Rows {
         projection: &[usize],
         schema: &SchemaRef,
     ) -> Result<Rows, ArrowError> {
+        debug_assert!(chosen.is_sorted(), "all rows are kept as they lie");
         let picked = UInt32Array::from(chosen.to_vec());
         let pick = |column: &ArrayRef| match chosen.len() == rows.num_rows() {
             true => Ok(shared(column)),

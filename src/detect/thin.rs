@@ -38,7 +38,8 @@ impl Thinner {
         rows.take(&self.earliest(&arrays, rows.len(), |row| (rows.time(row), rows.id(row)))?)
     }
 
-    /// The same of chosen rows of a table; `projection` are the table's columns that the scan reads.
+    /// The same of chosen rows of a table, in the table's order; `projection` are the table's columns
+    /// that the scan reads.
     pub fn choose(
         &self,
         rows: &RecordBatch,
@@ -59,7 +60,8 @@ impl Thinner {
             let time = times.and_then(|times| times.is_valid(row).then(|| times.value(row)));
             (time, ids[row])
         };
-        let earliest = self.earliest(&arrays, chosen.len(), at)?;
+        let mut earliest = self.earliest(&arrays, chosen.len(), at)?;
+        earliest.sort_unstable();
         Ok(earliest.into_iter().map(|row| chosen[row as usize]).collect())
     }
 
@@ -83,5 +85,34 @@ impl Thinner {
             seen.insert((hashes[row as usize], bucket))
         });
         Ok(order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{StringViewArray, TimestampMicrosecondArray};
+    use arrow::datatypes::{Field, Schema, TimeUnit};
+
+    use super::*;
+    use crate::detect::rows::schema;
+
+    #[test]
+    fn rows_that_come_out_of_order_keep_their_identities() {
+        let times = TimestampMicrosecondArray::from(vec![30, 10, 20]).with_timezone("+00:00");
+        let users = StringViewArray::from(vec!["c", "a", "b"]);
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        let scan = Arc::new(Schema::new(vec![
+            Field::new("time", time, true),
+            Field::new("username", DataType::Utf8View, true),
+        ]));
+        let rows = RecordBatch::try_new(scan.clone(), vec![Arc::new(times), Arc::new(users)]).unwrap();
+        let thinner = Thinner::new(60, &scan);
+        let chosen = thinner.choose(&rows, &[3, 1, 2], &[0, 1, 2], &[0, 1]).unwrap();
+        assert_eq!(chosen, [0, 1, 2]);
+        let kept = Rows::keep(&rows, &[3, 1, 2], &chosen, &[0, 1], &schema(&scan)).unwrap();
+        let order: Vec<_> = (0..kept.len()).map(|row| kept.order(row)).collect();
+        assert_eq!(order, [(30, 3), (10, 1), (20, 2)]);
     }
 }
