@@ -8,7 +8,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 
 use super::Engine;
-use super::condition::{Condition, unqualified};
+use super::condition::{Compiled, unqualified};
 use super::table::PlannedScan;
 use crate::event::{Batch, Table};
 use crate::rules::{Detection, Kind};
@@ -27,7 +27,7 @@ pub struct BodyRule<'a> {
 struct Scan {
     columns: Vec<&'static str>,
     /// What the row filter asks for beside the bodies.
-    others: Vec<Condition>,
+    others: Vec<Compiled>,
 }
 
 impl Engine {
@@ -67,7 +67,7 @@ impl Scan {
         for conjunct in scan.filters.iter().flat_map(split_conjunction) {
             if names(conjunct).next().is_none() {
                 let condition = unqualified(conjunct.clone())?;
-                others.push(Condition::compile(condition, &scan.table.schema(), state)?);
+                others.push(Compiled::new(condition, &scan.table.schema(), state)?);
             }
         }
         Ok(Self { columns: columns(scan, several), others })

@@ -1,8 +1,8 @@
-//! Conditions of row filters: taken apart, compiled over the columns they read, evaluated on some rows.
+//! Parts of row filters: taken apart, compiled over the columns they read, evaluated on some rows.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -15,18 +15,18 @@ use datafusion::physical_plan::PhysicalExpr;
 
 use super::{functions, pattern};
 
-/// A condition over the columns of a table that it reads.
+/// An expression over the columns of a table that it reads.
 #[derive(Debug, Clone)]
-pub struct Condition {
+pub struct Compiled {
     expr: Arc<dyn PhysicalExpr>,
     /// Columns of the table; the expression counts them from 0.
-    columns: Vec<usize>,
+    pub columns: Vec<usize>,
     schema: SchemaRef,
 }
 
-impl Condition {
+impl Compiled {
     /// Compiles an expression whose columns carry no table's name.
-    pub fn compile(expr: Expr, table: &Schema, state: &SessionState) -> Result<Self> {
+    pub fn new(expr: Expr, table: &Schema, state: &SessionState) -> Result<Self> {
         let expr = pattern::compiled(expr)?;
         let mut columns: Vec<usize> =
             column_names(&expr).iter().map(|name| table.index_of(name)).collect::<Result<_, _>>()?;
@@ -39,10 +39,28 @@ impl Condition {
     /// For each of the rows of a table, or of those chosen, whether it is true.
     pub fn truth(&self, rows: &RecordBatch, chosen: Option<&UInt32Array>) -> Result<BooleanBuffer> {
         let Some(chosen) = chosen else { return truth(&self.expr, &rows.project(&self.columns)?) };
+        self.truth_of(self.taken(rows, chosen)?, chosen.len())
+    }
+
+    /// For each row of its columns whether it is true.
+    pub fn truth_of(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanBuffer> {
+        truth(&self.expr, &self.batch(columns, rows)?)
+    }
+
+    /// Its value for each of the chosen rows of a table.
+    pub fn value(&self, rows: &RecordBatch, chosen: &UInt32Array) -> Result<ArrayRef> {
+        let batch = self.batch(self.taken(rows, chosen)?, chosen.len())?;
+        self.expr.evaluate(&batch)?.into_array(chosen.len())
+    }
+
+    fn taken(&self, rows: &RecordBatch, chosen: &UInt32Array) -> Result<Vec<ArrayRef>> {
         let columns = self.columns.iter().map(|at| take(rows.column(*at), chosen, None));
-        let options = RecordBatchOptions::new().with_row_count(Some(chosen.len()));
-        let columns = columns.collect::<Result<_, _>>()?;
-        truth(&self.expr, &RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+        Ok(columns.collect::<Result<_, _>>()?)
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
 }
 

@@ -2,18 +2,21 @@
 //!
 //! Filters are split at their ANDs. What asks one column of few values goes into the [`Index`], which
 //! names the rows a scan must still look at; the rest is evaluated on those rows only, conditions that
-//! read a JSON body last. A condition that several scans share is evaluated once a row.
+//! read a JSON body last. A condition that several scans share is evaluated once a row, and so is a call
+//! that reads a body ([`Calls`]), whatever the conditions around it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::UInt32Array;
+use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::split_conjunction;
 
-use super::condition::{Condition, column_names, part_of, reads_a_body, unqualified};
+use super::calls::{Called, Calls};
+use super::condition::{Compiled, column_names, part_of, reads_a_body, unqualified};
 use super::index::{Index, Of, Tests, groups};
 use super::matcher::{Matches, ScanId};
 use super::rows::{self, Rows};
@@ -34,7 +37,9 @@ struct Filters {
     /// What is asked of columns of few values.
     tests: Vec<Tests>,
     /// All other conditions, each once.
-    conditions: Vec<Condition>,
+    conditions: Vec<Compiled>,
+    /// What these call on a body.
+    calls: Calls,
     /// Text of one of these → its index.
     known: HashMap<String, usize>,
     scans: Vec<Scan>,
@@ -96,7 +101,7 @@ impl Filters {
                         continue;
                     }
                     told = part == condition;
-                    let compile = || Condition::compile(part.clone(), &table, state);
+                    let compile = || Compiled::new(part.clone(), &table, state);
                     self.tests(group, &table)?.add(part.to_string(), told, number, compile)?;
                 }
                 if told {
@@ -107,7 +112,8 @@ impl Filters {
                 kind.push(match self.known.get(&text) {
                     Some(at) => *at,
                     None => {
-                        self.conditions.push(Condition::compile(condition, &table, state)?);
+                        let condition = self.calls.take_out(condition, &table, state)?;
+                        self.conditions.push(Compiled::new(condition, &self.calls.schema(&table), state)?);
                         self.known.insert(text, self.conditions.len() - 1);
                         self.conditions.len() - 1
                     }
@@ -149,7 +155,8 @@ impl Filters {
     fn evaluate(&self, rows: &RecordBatch, ids: &[u64], index: &mut Index, matches: &mut Matches) {
         let mut failed = BTreeMap::new();
         let candidates = index.rows(&self.tests, rows, &mut failed);
-        let mut asked = Asked { conditions: &self.conditions, rows, known: HashMap::new() };
+        let mut asked =
+            Asked { conditions: &self.conditions, rows, known: HashMap::new(), called: self.calls.on(rows) };
         for (number, (scan, chosen)) in self.scans.iter().zip(candidates).enumerate() {
             if let Some(reason) = failed.remove(&number) {
                 matches.failed.push((scan.id, reason));
@@ -189,10 +196,11 @@ impl Scan {
 
 /// What is known of the conditions on the rows of a batch.
 struct Asked<'a> {
-    conditions: &'a [Condition],
+    conditions: &'a [Compiled],
     rows: &'a RecordBatch,
     /// By condition, for each row whether it is true; `None` where it was not asked.
     known: HashMap<usize, Vec<Option<bool>>>,
+    called: Called<'a>,
 }
 
 impl Asked<'_> {
@@ -202,8 +210,15 @@ impl Asked<'_> {
         let known = self.known.entry(condition).or_insert_with(|| vec![None; all]);
         let unknown: Vec<u32> = chosen.iter().copied().filter(|&row| known[row as usize].is_none()).collect();
         if !unknown.is_empty() {
-            let these = (unknown.len() < all).then(|| UInt32Array::from(unknown.clone()));
-            let truth = self.conditions[condition].truth(self.rows, these.as_ref())?;
+            let condition = &self.conditions[condition];
+            let these = UInt32Array::from(unknown.clone());
+            let column = |at: &usize| match at.checked_sub(self.rows.num_columns()) {
+                Some(call) => self.called.values(call, &these),
+                None if these.len() == all => Ok(self.rows.column(*at).clone()),
+                None => Ok(take(self.rows.column(*at), &these, None)?),
+            };
+            let columns = condition.columns.iter().map(column).collect::<Result<_>>()?;
+            let truth = condition.truth_of(columns, these.len())?;
             for (row, is_true) in unknown.iter().zip(&truth) {
                 known[*row as usize] = Some(is_true);
             }

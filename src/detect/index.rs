@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use foldhash::fast::RandomState;
 
-use super::condition::Condition;
+use super::condition::Compiled;
 use crate::event::Table;
 
 /// Values of a column, or of columns together, that are remembered; when there are more it begins anew.
@@ -126,7 +126,7 @@ pub enum Of {
 
 #[derive(Debug, Clone)]
 struct Test {
-    condition: Condition,
+    condition: Compiled,
     /// Whether it is asked nowhere else, so that its failure is the scan's.
     whole: bool,
     scans: Set,
@@ -147,7 +147,7 @@ impl Tests {
         text: String,
         whole: bool,
         scan: usize,
-        compile: impl FnOnce() -> Result<Condition, E>,
+        compile: impl FnOnce() -> Result<Compiled, E>,
     ) -> Result<(), E> {
         let at = match self.known.get(&(text.clone(), whole)) {
             Some(at) => *at,

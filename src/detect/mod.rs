@@ -9,6 +9,7 @@ mod baseline;
 mod blind;
 mod bodies;
 mod buffer;
+mod calls;
 mod codec;
 mod collector;
 mod condition;

@@ -333,6 +333,20 @@ impl<'a> Node<'a> {
         self.entries().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// [`Node::get`] of several names in one pass.
+    pub fn first<const N: usize>(self, names: [&str; N]) -> [Option<Node<'a>>; N] {
+        let mut found = [None; N];
+        for (key, value) in self.entries() {
+            if let Some(at) = names.iter().position(|name| *name == key) {
+                found[at].get_or_insert(value);
+                if found.iter().all(Option::is_some) {
+                    break;
+                }
+            }
+        }
+        found
+    }
+
     /// [`Node::get`] through several objects.
     pub fn path(self, names: &[&str]) -> Option<Node<'a>> {
         names.iter().try_fold(self, |node, name| node.get(name))
@@ -385,6 +399,8 @@ mod tests {
         assert!(items[3].is_null());
         assert_eq!(node.get("c\"d").and_then(Node::int), Some(-7));
         assert_eq!(node.get("missing"), None);
+        let twice = Node::new(r#"{"b":1,"a":2,"b":3,"c":4}"#);
+        assert_eq!(twice.first(["c", "x", "b"]).map(|n| n.and_then(Node::int)), [Some(4), None, Some(1)]);
         assert_eq!(Node::new("3").items().count(), 0);
     }
 

@@ -1,7 +1,6 @@
 //! Functions over pods and whatever makes pods: containers, volumes, what is shared with the node.
 //!
-//! A body is searched for its pod specification in one place, [`pod_spec`]; a cache per batch would go
-//! there. What an object does not say is an empty list; an object without a pod specification is null.
+//! A body is searched for its pod specification in one place, [`pod_spec`]. What an object does not say is an empty list; an object without a pod specification is null.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -46,12 +45,14 @@ const CONTAINER_KINDS: [(&str, &str); 3] =
 impl<'a> PodSpec<'a> {
     /// Finds the specification in the body of a pod, workload or pod template.
     fn of(body: &'a str) -> Option<PodSpec<'a>> {
-        let body = Node::new(body);
-        let spec = body.get("spec");
+        // Bodies are long, so each level is gone through once.
+        let [spec, template] = Node::new(body).first(["spec", "template"]);
+        let inner = spec.map(|spec| spec.first(["template", "jobTemplate"])).unwrap_or_default();
+        let [workload, job] = inner;
         let candidates = [
-            spec.and_then(|spec| spec.path(&["template", "spec"])),
-            spec.and_then(|spec| spec.path(&["jobTemplate", "spec", "template", "spec"])),
-            body.path(&["template", "spec"]),
+            workload.and_then(|template| template.get("spec")),
+            job.and_then(|job| job.path(&["spec", "template", "spec"])),
+            template.and_then(|template| template.get("spec")),
             spec,
         ];
         let is_pod = |node: &Node| node.entries().any(|(key, _)| POD_KEYS.contains(&key.as_ref()));
