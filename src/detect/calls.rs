@@ -2,8 +2,10 @@
 //!
 //! Dozens of rules ask for the images of the same pod. A call is taken out of the conditions it stands
 //! in and becomes a column behind the table's own, which is filled for the rows that somebody asks about.
+//! Calls over pods become two, of which the first, finding the pod's specification in the body, is the
+//! same for all.
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -13,7 +15,7 @@ use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
-use super::condition::{Compiled, column_names};
+use super::condition::Compiled;
 use super::functions;
 
 /// The calls of a table's conditions.
@@ -27,22 +29,30 @@ pub struct Calls {
 impl Calls {
     /// The condition with a column in place of each call; it reads [`Calls::schema`].
     pub fn take_out(&mut self, condition: Expr, table: &Schema, state: &SessionState) -> Result<Expr> {
-        let columns = DFSchema::try_from(table.clone())?;
         let take_out = |node: Expr| {
-            let Expr::ScalarFunction(function) = &node else { return Ok(Transformed::no(node)) };
-            // A call on what another call gave stays around it.
-            let on_the_table = column_names(&node).iter().all(|name| table.index_of(name).is_ok());
-            if !functions::is_expensive(function.name()) || !on_the_table || node.is_volatile() {
+            let Expr::ScalarFunction(call) = &node else { return Ok(Transformed::no(node)) };
+            if !functions::is_expensive(call.name()) || node.is_volatile() {
                 return Ok(Transformed::no(node));
             }
-            let text = node.to_string();
-            if !self.fields.iter().any(|field| *field.name() == text) {
-                self.fields.push(Field::new(&text, node.get_type(&columns)?, true));
-                self.calls.push(Compiled::new(node, table, state)?);
-            }
-            Ok(Transformed::yes(Expr::Column(Column::new_unqualified(text))))
+            let call = match functions::in_two(call) {
+                Some((first, rest)) => rest(self.column_of(first, table, state)?),
+                None => node,
+            };
+            Ok(Transformed::yes(self.column_of(call, table, state)?))
         };
         condition.transform_up(take_out).data()
+    }
+
+    /// The column that stands for a call; what is called inside it is one already.
+    fn column_of(&mut self, call: Expr, table: &Schema, state: &SessionState) -> Result<Expr> {
+        let text = call.to_string();
+        if !self.fields.iter().any(|field| *field.name() == text) {
+            let schema = self.schema(table);
+            let data_type = call.get_type(&DFSchema::try_from(schema.clone())?)?;
+            self.calls.push(Compiled::new(call, &schema, state)?);
+            self.fields.push(Field::new(&text, data_type, true));
+        }
+        Ok(Expr::Column(Column::new_unqualified(text)))
     }
 
     /// The table's columns and one for each call.
@@ -53,13 +63,14 @@ impl Calls {
 
     /// The calls on the rows of a batch, none made yet.
     pub fn on<'a>(&'a self, rows: &'a RecordBatch) -> Called<'a> {
-        Called { calls: &self.calls, rows, made: vec![None; self.calls.len()] }
+        Called { calls: &self.calls, types: &self.fields, rows, made: vec![None; self.calls.len()] }
     }
 }
 
 /// What calls gave on the rows of a batch.
 pub struct Called<'a> {
     calls: &'a [Compiled],
+    types: &'a [Field],
     rows: &'a RecordBatch,
     made: Vec<Option<Made>>,
 }
@@ -73,27 +84,35 @@ struct Made {
 }
 
 impl Called<'_> {
+    /// These rows of a column of [`Calls::schema`].
+    pub fn column(&mut self, column: usize, rows: &UInt32Array) -> Result<ArrayRef> {
+        match column.checked_sub(self.rows.num_columns()) {
+            Some(call) => self.values(call, rows),
+            None if rows.len() == self.rows.num_rows() => Ok(self.rows.column(column).clone()),
+            None => Ok(take(self.rows.column(column), rows, None)?),
+        }
+    }
+
     /// What a call gives for these rows.
-    pub fn values(&mut self, call: usize, rows: &UInt32Array) -> Result<ArrayRef> {
-        let make = |rows: &UInt32Array| self.calls[call].value(self.rows, rows);
-        let made = match &mut self.made[call] {
-            Some(made) => {
-                let missing = rows.values().iter().copied();
-                let missing = UInt32Array::from_iter_values(missing.filter(|&row| made.place(row).is_none()));
-                if !missing.is_empty() {
-                    let more = make(&missing)?;
+    fn values(&mut self, call: usize, rows: &UInt32Array) -> Result<ArrayRef> {
+        let known = |row: u32| self.made[call].as_ref().is_some_and(|made| made.place(row).is_some());
+        let missing = UInt32Array::from_iter_values(rows.values().iter().copied().filter(|row| !known(*row)));
+        if !missing.is_empty() {
+            let compiled = &self.calls[call];
+            let columns = compiled.columns.iter().map(|at| self.column(*at, &missing));
+            let more = compiled.value_of(columns.collect::<Result<_>>()?, missing.len())?;
+            match &mut self.made[call] {
+                Some(made) => {
                     made.note(&missing, made.values.len());
                     made.values = concat(&[&made.values, &more])?;
                 }
-                made
+                none => {
+                    let places = vec![None; self.rows.num_rows()];
+                    none.insert(Made { places, values: more }).note(&missing, 0);
+                }
             }
-            none => {
-                let made =
-                    none.insert(Made { places: vec![None; self.rows.num_rows()], values: make(rows)? });
-                made.note(rows, 0);
-                made
-            }
-        };
+        }
+        let Some(made) = &self.made[call] else { return Ok(new_empty_array(self.types[call].data_type())) };
         let places: UInt32Array = rows.values().iter().map(|&row| made.place(row)).collect();
         let in_order = places.values().iter().enumerate().all(|(at, place)| at as u32 == *place);
         if in_order {
@@ -125,6 +144,7 @@ mod tests {
     use datafusion::prelude::{col, lit};
 
     use super::*;
+    use crate::detect::condition::column_names;
     use crate::detect::plan::Planner;
     use crate::detect::session::WindowEnd;
     use crate::rules::Catalog;
@@ -140,13 +160,19 @@ mod tests {
         let both = name.clone().eq(lit("x")).or(name.clone().eq(lit("y")));
         let taken = calls.take_out(both, &table, state).unwrap();
         assert_eq!(column_names(&taken), [name.to_string()]);
-        // What is called on the outcome of another call is no column.
-        let inner = call("role_ref_kind", call("pod_spec", col("object"))).is_null();
-        let taken = calls.take_out(inner, &table, state).unwrap();
-        assert_eq!(column_names(&taken), ["pod_spec(object)"]);
-        let names: Vec<String> =
-            calls.schema(&table).fields().iter().map(|field| field.name().clone()).collect();
-        assert_eq!(names, ["object", &name.to_string(), "pod_spec(object)"]);
+        let pod = call("pod_service_account", col("object")).is_null();
+        let spec = call("json_get_str", call("pod_spec", col("object"))).is_null();
+        calls.take_out(pod.or(spec), &table, state).unwrap();
+        let schema = calls.schema(&table);
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let expected = [
+            "object",
+            "role_ref_name(object)",
+            "pod_spec(object)",
+            "pod_service_account of the specification(pod_spec(object))",
+            "json_get_str(pod_spec(object))",
+        ];
+        assert_eq!(names, expected);
 
         let body = |name: &str| format!(r#"{{"roleRef":{{"kind":"ClusterRole","name":"{name}"}}}}"#);
         let bodies: StringViewArray = ["a", "b", "c", "d"].map(|name| Some(body(name))).into_iter().collect();

@@ -39,7 +39,8 @@ impl Compiled {
     /// For each of the rows of a table, or of those chosen, whether it is true.
     pub fn truth(&self, rows: &RecordBatch, chosen: Option<&UInt32Array>) -> Result<BooleanBuffer> {
         let Some(chosen) = chosen else { return truth(&self.expr, &rows.project(&self.columns)?) };
-        self.truth_of(self.taken(rows, chosen)?, chosen.len())
+        let columns = self.columns.iter().map(|at| take(rows.column(*at), chosen, None));
+        self.truth_of(columns.collect::<Result<_, _>>()?, chosen.len())
     }
 
     /// For each row of its columns whether it is true.
@@ -47,15 +48,9 @@ impl Compiled {
         truth(&self.expr, &self.batch(columns, rows)?)
     }
 
-    /// Its value for each of the chosen rows of a table.
-    pub fn value(&self, rows: &RecordBatch, chosen: &UInt32Array) -> Result<ArrayRef> {
-        let batch = self.batch(self.taken(rows, chosen)?, chosen.len())?;
-        self.expr.evaluate(&batch)?.into_array(chosen.len())
-    }
-
-    fn taken(&self, rows: &RecordBatch, chosen: &UInt32Array) -> Result<Vec<ArrayRef>> {
-        let columns = self.columns.iter().map(|at| take(rows.column(*at), chosen, None));
-        Ok(columns.collect::<Result<_, _>>()?)
+    /// Its value for each row of its columns.
+    pub fn value_of(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef> {
+        self.expr.evaluate(&self.batch(columns, rows)?)?.into_array(rows)
     }
 
     fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::UInt32Array;
-use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
@@ -96,13 +95,14 @@ impl Filters {
                 let mut told = false;
                 for group in groups(scan.table) {
                     let Some(part) = part_of(&condition, group).filter(|_| !told) else { continue };
+                    let read = column_names(&part);
                     // What asks one of them alone was asked already.
-                    if group.len() > 1 && column_names(&part).len() == 1 {
+                    if group.len() > 1 && read.len() == 1 {
                         continue;
                     }
                     told = part == condition;
                     let compile = || Compiled::new(part.clone(), &table, state);
-                    self.tests(group, &table)?.add(part.to_string(), told, number, compile)?;
+                    self.tests(group, &read, &table)?.add(part.to_string(), told, number, compile)?;
                 }
                 if told {
                     continue;
@@ -127,24 +127,36 @@ impl Filters {
         Ok(())
     }
 
-    /// The tests of columns that are remembered together.
-    fn tests(&mut self, group: &[&str], table: &Schema) -> Result<&mut Tests> {
-        let of = match group {
-            [column] => Of::Column(table.index_of(column)?),
-            several => {
-                let places = several.iter().map(|column| Ok(self.place(Of::Column(table.index_of(column)?))));
-                Of::Places(places.collect::<Result<_>>()?)
+    /// The tests of a group, of which these columns are read.
+    fn tests(
+        &mut self,
+        group: &'static [&'static str],
+        read: &[String],
+        table: &Schema,
+    ) -> Result<&mut Tests> {
+        let [column] = group else {
+            let alone = groups_alone(group, read);
+            let places =
+                alone.map(|column| self.place(column, || Ok(Of::Column(table.index_of(column[0])?))));
+            let places = places.collect::<Result<Vec<_>>>()?;
+            let at = self.place(group, || Ok(Of::Places(Vec::new())))?;
+            if let Of::Places(known) = &mut self.tests[at].of {
+                known.extend(places);
+                known.sort_unstable();
+                known.dedup();
             }
+            return Ok(&mut self.tests[at]);
         };
-        let place = self.place(of);
-        Ok(&mut self.tests[place])
+        let at = self.place(group, || Ok(Of::Column(table.index_of(column)?)))?;
+        Ok(&mut self.tests[at])
     }
 
-    fn place(&mut self, of: Of) -> usize {
-        self.tests.iter().position(|tests| *tests.of() == of).unwrap_or_else(|| {
-            self.tests.push(Tests::new(of));
-            self.tests.len() - 1
-        })
+    fn place(&mut self, group: &'static [&'static str], of: impl FnOnce() -> Result<Of>) -> Result<usize> {
+        if let Some(at) = self.tests.iter().position(|tests| tests.group == group) {
+            return Ok(at);
+        }
+        self.tests.push(Tests::new(group, of()?));
+        Ok(self.tests.len() - 1)
     }
 
     fn truncate(&mut self, scans: usize) {
@@ -169,6 +181,14 @@ impl Filters {
             }
         }
     }
+}
+
+/// The columns of a group that are read, each as a group of its own.
+fn groups_alone(
+    group: &'static [&'static str],
+    read: &[String],
+) -> impl Iterator<Item = &'static [&'static str]> {
+    group.iter().filter(|column| read.iter().any(|name| name == *column)).map(std::slice::from_ref)
 }
 
 impl Scan {
@@ -212,12 +232,8 @@ impl Asked<'_> {
         if !unknown.is_empty() {
             let condition = &self.conditions[condition];
             let these = UInt32Array::from(unknown.clone());
-            let column = |at: &usize| match at.checked_sub(self.rows.num_columns()) {
-                Some(call) => self.called.values(call, &these),
-                None if these.len() == all => Ok(self.rows.column(*at).clone()),
-                None => Ok(take(self.rows.column(*at), &these, None)?),
-            };
-            let columns = condition.columns.iter().map(column).collect::<Result<_>>()?;
+            let columns = condition.columns.iter().map(|at| self.called.column(*at, &these));
+            let columns = columns.collect::<Result<_>>()?;
             let truth = condition.truth_of(columns, these.len())?;
             for (row, is_true) in unknown.iter().zip(&truth) {
                 known[*row as usize] = Some(is_true);

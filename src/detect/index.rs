@@ -8,18 +8,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringViewArray, UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewArray, UInt32Array};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use foldhash::fast::RandomState;
 
 use super::condition::Compiled;
+use super::rows::INLINE;
 use crate::event::Table;
 
 /// Values of a column, or of columns together, that are remembered; when there are more it begins anew.
-const VALUES: usize = 8_192;
+const VALUES: usize = 32_768;
 
 /// Longer values are not remembered.
 const VALUE_BYTES: usize = 1_024;
@@ -109,7 +108,9 @@ fn each(set: &[u64], mut visit: impl FnMut(usize)) {
 /// What scans ask of one column, or of several together.
 #[derive(Debug, Clone)]
 pub struct Tests {
-    of: Of,
+    /// The columns that may be asked about.
+    pub group: &'static [&'static str],
+    pub of: Of,
     tests: Vec<Test>,
     /// Text of a condition, and whether it is a whole one → its index.
     known: HashMap<(String, bool), usize>,
@@ -120,7 +121,8 @@ pub struct Tests {
 pub enum Of {
     /// The values of a column of the table.
     Column(usize),
-    /// Combinations of values, by the places of the tests of single columns, which come before.
+    /// Combinations of the values of single columns, by the places of these columns' tests: of a group only
+    /// what is asked about, because each column more makes more combinations.
     Places(Vec<usize>),
 }
 
@@ -133,12 +135,8 @@ struct Test {
 }
 
 impl Tests {
-    pub fn new(of: Of) -> Self {
-        Self { of, tests: Vec::new(), known: HashMap::new() }
-    }
-
-    pub fn of(&self) -> &Of {
-        &self.of
+    pub fn new(group: &'static [&'static str], of: Of) -> Self {
+        Self { group, of, tests: Vec::new(), known: HashMap::new() }
     }
 
     /// Notes a condition that a scan needs to be true.
@@ -186,7 +184,8 @@ pub struct Index {
 /// The values that came, numbered, and the scans each leaves.
 #[derive(Debug, Default)]
 struct Values {
-    numbers: HashMap<Box<[u8]>, u32, RandomState>,
+    short: HashMap<u128, u32, RandomState>,
+    long: HashMap<Box<[u8]>, u32, RandomState>,
     count: u32,
     /// Sets of scans, one after another in the order of the numbers.
     left: Vec<u64>,
@@ -214,36 +213,34 @@ impl Index {
         failed: &mut BTreeMap<usize, String>,
     ) -> &[Vec<u32>] {
         self.forget(tests);
-        for (at, tests) in tests.iter().enumerate() {
-            let (before, rest) = self.values.split_at_mut(at);
-            let Some(values) = rest.first_mut() else { break };
+        let columns = tests.iter().enumerate().filter(|(_, tests)| matches!(tests.of, Of::Column(_)));
+        let places = tests.iter().enumerate().filter(|(_, tests)| matches!(tests.of, Of::Places(_)));
+        for (at, tests) in columns.chain(places) {
+            let mut values = std::mem::take(&mut self.values[at]);
             let fresh = match &tests.of {
-                Of::Column(column) => {
-                    let column = Column::new(rows.column(*column));
-                    values.number(rows.num_rows(), |row, bytes| column.key(row, bytes))
-                }
-                Of::Places(places) => values.number(rows.num_rows(), |row, bytes| {
-                    let numbers = places.iter().map(|place| before[*place].of_rows[row]);
-                    numbers.for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
-                    true
-                }),
+                Of::Column(column) => values.number_column(rows.column(*column)),
+                Of::Places(places) => values.number_places(rows.num_rows(), places, &self.values),
             };
             if !fresh.is_empty() {
                 values.learn(tests, &UInt32Array::from(fresh), rows, &self.all);
             }
+            self.values[at] = values;
         }
         let words = self.all.len();
         self.rows.iter_mut().for_each(Vec::clear);
         let mut left = self.all.clone();
+        // Where nothing is asked nothing is ruled out.
+        let asked: Vec<_> =
+            self.values.iter().zip(tests).filter(|(_, tests)| !tests.tests.is_empty()).collect();
         for row in 0..rows.num_rows() {
             left.copy_from_slice(&self.all);
-            for values in &self.values {
+            for (values, _) in &asked {
                 let from = values.of_rows[row] as usize * words;
                 for (left, still) in left.iter_mut().zip(&values.left[from..from + words]) {
                     *left &= still;
                 }
             }
-            for (values, tests) in self.values.iter().zip(tests).filter(|(v, _)| !v.failed.is_empty()) {
+            for (values, tests) in asked.iter().filter(|(values, _)| !values.failed.is_empty()) {
                 for (test, reason) in values.failed.get(&values.of_rows[row]).into_iter().flatten() {
                     let both: Set = left.iter().zip(&tests.tests[*test].scans).map(|(a, b)| a & b).collect();
                     each(&both, |scan| {
@@ -271,75 +268,100 @@ impl Index {
     }
 }
 
-/// A column whose values are numbered.
-enum Column<'a> {
-    Text(&'a StringViewArray),
-    Texts(&'a ListArray),
-    Int(&'a Int64Array),
-    Bool(&'a BooleanArray),
-    /// Of another kind: no two of its values are known to be the same.
-    Other,
+/// What tells a value from all others of its column.
+enum Key<'a> {
+    Short(u128),
+    Long(&'a [u8]),
+    /// It was written into the bytes that were given.
+    Written,
 }
 
-impl<'a> Column<'a> {
-    fn new(column: &'a ArrayRef) -> Self {
-        match column.data_type() {
-            DataType::Utf8View => Column::Text(column.as_string_view()),
-            DataType::List(item) if item.data_type() == &DataType::Utf8View => {
-                Column::Texts(column.as_list())
-            }
-            DataType::Int64 => Column::Int(column.as_primitive::<Int64Type>()),
-            DataType::Boolean => Column::Bool(column.as_boolean()),
-            _ => Column::Other,
-        }
-    }
-
-    /// Writes bytes that tell the value of a row from all others; false where they are not to be remembered.
-    fn key(&self, row: usize, bytes: &mut Vec<u8>) -> bool {
-        let is_valid = match self {
-            Column::Text(texts) => texts.is_valid(row),
-            Column::Texts(lists) => lists.is_valid(row),
-            Column::Int(ints) => ints.is_valid(row),
-            Column::Bool(bools) => bools.is_valid(row),
-            Column::Other => return false,
-        };
-        bytes.push(u8::from(is_valid));
-        match self {
-            Column::Text(texts) if is_valid => bytes.extend_from_slice(texts.value(row).as_bytes()),
-            Column::Texts(lists) if is_valid => {
-                let list = lists.value(row);
-                for text in list.as_string_view() {
-                    // Each with its length before it: a text may hold any character.
-                    let length = text.map_or(u64::MAX, |text| text.len() as u64);
-                    bytes.extend_from_slice(&length.to_le_bytes());
-                    bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
-                }
-            }
-            Column::Int(ints) if is_valid => bytes.extend_from_slice(&ints.value(row).to_le_bytes()),
-            Column::Bool(bools) if is_valid => bytes.push(u8::from(bools.value(row))),
-            _ => {}
-        }
-        bytes.len() <= VALUE_BYTES
-    }
-}
+/// No text's view looks so: a short one begins with its length.
+const NULL: Key = Key::Short(u128::MAX);
 
 impl Values {
-    /// Numbers the values of a batch; gives a row of each that is new, in the order of their numbers.
-    fn number(&mut self, rows: usize, key: impl Fn(usize, &mut Vec<u8>) -> bool) -> Vec<u32> {
+    /// Numbers the values of a column; gives a row of each that is new, in the order of their numbers.
+    fn number_column(&mut self, column: &ArrayRef) -> Vec<u32> {
+        match column.data_type() {
+            DataType::Utf8View => {
+                let texts: &StringViewArray = column.as_string_view();
+                self.number(texts, |row, _| match texts.views()[row] {
+                    view if view as u32 as usize <= INLINE => Key::Short(view),
+                    _ => Key::Long(texts.value(row).as_bytes()),
+                })
+            }
+            DataType::List(item) if item.data_type() == &DataType::Utf8View => {
+                let lists: &ListArray = column.as_list();
+                let (offsets, texts) = (lists.value_offsets(), lists.values().as_string_view());
+                self.number(lists, |row, bytes| {
+                    for at in offsets[row] as usize..offsets[row + 1] as usize {
+                        let text = texts.is_valid(at).then(|| texts.value(at));
+                        // Each with its length before it: a text may hold any character.
+                        let length = text.map_or(u64::MAX, |text| text.len() as u64);
+                        bytes.extend_from_slice(&length.to_le_bytes());
+                        bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+                    }
+                    Key::Written
+                })
+            }
+            DataType::Int64 => {
+                let ints = column.as_primitive::<Int64Type>();
+                self.number(ints, |row, _| Key::Short(u128::from(ints.value(row) as u64)))
+            }
+            DataType::Boolean => {
+                let bools = column.as_boolean();
+                self.number(bools, |row, _| Key::Short(u128::from(bools.value(row))))
+            }
+            // Of another kind: no two of its values are known to be the same.
+            _ => self.number_all(column.len()),
+        }
+    }
+
+    /// Numbers the combinations of the values of other columns.
+    fn number_places(&mut self, rows: usize, places: &[usize], columns: &[Values]) -> Vec<u32> {
+        self.number_each(rows, |row, bytes| {
+            let numbers = places.iter().map(|place| columns[*place].of_rows[row]);
+            numbers.for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+            Key::Written
+        })
+    }
+
+    fn number_all(&mut self, rows: usize) -> Vec<u32> {
+        self.of_rows.clear();
+        self.of_rows.extend(self.count..self.count + rows as u32);
+        self.count += rows as u32;
+        (0..rows as u32).collect()
+    }
+
+    fn number<'a>(&mut self, column: &dyn Array, key: impl Fn(usize, &mut Vec<u8>) -> Key<'a>) -> Vec<u32> {
+        match column.nulls() {
+            Some(nulls) => {
+                self.number_each(
+                    column.len(),
+                    |row, bytes| {
+                        if nulls.is_null(row) { NULL } else { key(row, bytes) }
+                    },
+                )
+            }
+            None => self.number_each(column.len(), key),
+        }
+    }
+
+    fn number_each<'a>(&mut self, rows: usize, key: impl Fn(usize, &mut Vec<u8>) -> Key<'a>) -> Vec<u32> {
         let (mut bytes, mut fresh) = (Vec::new(), Vec::new());
         self.of_rows.clear();
         for row in 0..rows {
             bytes.clear();
-            let remembered = key(row, &mut bytes);
-            let known = if remembered { self.numbers.get(bytes.as_slice()).copied() } else { None };
-            let number = known.unwrap_or_else(|| {
-                if remembered {
-                    self.numbers.insert(bytes.as_slice().into(), self.count);
-                }
+            let next = self.count;
+            let number = match key(row, &mut bytes) {
+                Key::Short(key) => *self.short.entry(key).or_insert(next),
+                Key::Long(key) => long(&mut self.long, key, next),
+                Key::Written => long(&mut self.long, &bytes, next),
+            };
+            if number == next {
                 self.count += 1;
                 fresh.push(row as u32);
-                self.count - 1
-            });
+            }
             self.of_rows.push(number);
         }
         fresh
@@ -376,4 +398,15 @@ impl Values {
             }
         }
     }
+}
+
+/// The number of a key, which is the next where it is new or too long to be remembered.
+fn long(numbers: &mut HashMap<Box<[u8]>, u32, RandomState>, key: &[u8], next: u32) -> u32 {
+    if let Some(number) = numbers.get(key) {
+        return *number;
+    }
+    if key.len() <= VALUE_BYTES {
+        numbers.insert(key.into(), next);
+    }
+    next
 }

@@ -20,7 +20,7 @@ use foldhash::fast::RandomState;
 use crate::event::compact;
 
 /// Texts up to this length lie in their view, as Arrow lays them out.
-const INLINE: usize = 12;
+pub const INLINE: usize = 12;
 
 /// How many columns stand behind a scan's own.
 const META: usize = 5;

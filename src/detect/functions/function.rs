@@ -50,19 +50,29 @@ pub(super) fn unchecked(_: &[Option<&str>]) -> std::result::Result<(), String> {
 /// A [`Definition`] as DataFusion sees it.
 #[derive(Debug)]
 pub(super) struct Function {
+    name: String,
     definition: &'static Definition,
+    /// Whether its first argument is a pod's specification already.
+    specified: bool,
     signature: Signature,
 }
 
 impl Function {
     pub fn new(definition: &'static Definition) -> Self {
-        Self { definition, signature: Signature::user_defined(Volatility::Immutable) }
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self { name: definition.doc.name.into(), definition, specified: false, signature }
+    }
+
+    /// The function over pods for those who have found the specification; no rule can call it.
+    pub fn specified(definition: &'static Definition) -> Self {
+        let name = format!("{} of the specification", definition.doc.name);
+        Self { name, specified: true, ..Self::new(definition) }
     }
 }
 
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
-        self.definition.doc.name == other.definition.doc.name
+        self.name == other.name
     }
 }
 
@@ -70,13 +80,13 @@ impl Eq for Function {}
 
 impl Hash for Function {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.definition.doc.name.hash(state);
+        self.name.hash(state);
     }
 }
 
 impl ScalarUDFImpl for Function {
     fn name(&self) -> &str {
-        self.definition.doc.name
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -102,7 +112,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let args = Args::new(&args)?;
+        let args = Args { specified: self.specified, ..Args::new(&args)? };
         args.finish((self.definition.run)(&args)?)
     }
 }
@@ -188,6 +198,8 @@ pub(super) struct Args {
     columns: Vec<Column>,
     rows: usize,
     constant: bool,
+    /// Whether the first is a pod's specification already.
+    pub specified: bool,
 }
 
 struct Column {
@@ -210,7 +222,7 @@ impl Args {
             Ok(Column { values, constant })
         };
         let columns = args.args.iter().map(column).collect::<Result<_>>()?;
-        Ok(Args { columns, rows: if constant { 1 } else { args.number_rows }, constant })
+        Ok(Args { columns, rows: if constant { 1 } else { args.number_rows }, constant, specified: false })
     }
 
     fn cell(&self, index: usize, row: usize) -> Option<(&Column, usize)> {

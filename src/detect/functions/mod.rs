@@ -23,6 +23,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use crate::rules::{Fact, Geoip, List};
@@ -90,6 +91,17 @@ pub fn catalogue() -> &'static [FunctionDoc] {
 pub fn is_expensive(name: &str) -> bool {
     name.starts_with("json_")
         || families().any(|definition| definition.doc.name == name && definition.expensive)
+}
+
+/// A call over the pod in a body, in two: the call that finds the pod's specification, and what makes
+/// the rest of it a call on that. `None` for every other call.
+pub fn in_two(call: &ScalarFunction) -> Option<(Expr, impl FnOnce(Expr) -> Expr + use<>)> {
+    let named = |name: &str| workload::FUNCTIONS.iter().find(|definition| definition.doc.name == name);
+    let definition = named(call.name()).filter(|definition| definition.doc.name != workload::POD_SPEC)?;
+    let [body] = call.args.as_slice() else { return None };
+    let find = ScalarUDF::new_from_impl(Function::new(named(workload::POD_SPEC)?));
+    let rest = ScalarUDF::new_from_impl(Function::specified(definition));
+    Some((find.call(vec![body.clone()]), move |specification| rest.call(vec![specification])))
 }
 
 /// What a database of addresses must hold for this function to say anything; `None` for every other one.

@@ -61,8 +61,8 @@ impl<'a> PodSpec<'a> {
 
     /// Every container with its kind.
     fn containers(self) -> impl Iterator<Item = (&'static str, Node<'a>)> {
-        CONTAINER_KINDS.into_iter().flat_map(move |(key, kind)| {
-            let list = self.0.get(key);
+        let lists = self.0.first(CONTAINER_KINDS.map(|(key, _)| key)).into_iter().zip(CONTAINER_KINDS);
+        lists.flat_map(|(list, (_, kind))| {
             list.into_iter().flat_map(move |list| list.items().map(move |container| (kind, container)))
         })
     }
@@ -111,8 +111,9 @@ impl<'a> PodSpec<'a> {
     }
 
     fn host_namespaces(self) -> Vec<Cow<'a, str>> {
-        let kinds = [("hostNetwork", "network"), ("hostPID", "pid"), ("hostIPC", "ipc")];
-        let shared = kinds.into_iter().filter(|(key, _)| self.0.get(key).and_then(Node::bool) == Some(true));
+        let values = self.0.first(["hostNetwork", "hostPID", "hostIPC"]).into_iter();
+        let shared =
+            values.zip(["network", "pid", "ipc"]).filter(|(v, _)| v.and_then(Node::bool) == Some(true));
         shared.map(|(_, name)| Cow::Borrowed(name)).collect()
     }
 
@@ -165,8 +166,12 @@ pub(super) fn normalised(path: &str) -> String {
     format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
+/// Name of the function that gives the specification itself.
+pub(super) const POD_SPEC: &str = "pod_spec";
+
 fn pod_spec(args: &Args, row: usize) -> Option<PodSpec<'_>> {
-    PodSpec::of(args.text(0, row)?)
+    let body = args.text(0, row)?;
+    if args.specified { Some(PodSpec(Node::new(body))) } else { PodSpec::of(body) }
 }
 
 fn list_of(name: &str, item: DataType) -> Field {
@@ -302,7 +307,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     },
     Definition {
         doc: FunctionDoc {
-            name: "pod_spec",
+            name: POD_SPEC,
             signature: "pod_spec(object)",
             returns: "json",
             doc: "the pod specification of a pod or workload of any kind",
