@@ -39,8 +39,17 @@ impl Compiled {
     /// For each of the rows of a table, or of those chosen, whether it is true.
     pub fn truth(&self, rows: &RecordBatch, chosen: Option<&UInt32Array>) -> Result<BooleanBuffer> {
         let Some(chosen) = chosen else { return truth(&self.expr, &rows.project(&self.columns)?) };
+        self.truth_of(self.taken(rows, chosen)?, chosen.len())
+    }
+
+    /// Its value for each of the chosen rows of a table.
+    pub fn value(&self, rows: &RecordBatch, chosen: &UInt32Array) -> Result<ArrayRef> {
+        self.value_of(self.taken(rows, chosen)?, chosen.len())
+    }
+
+    fn taken(&self, rows: &RecordBatch, chosen: &UInt32Array) -> Result<Vec<ArrayRef>> {
         let columns = self.columns.iter().map(|at| take(rows.column(*at), chosen, None));
-        self.truth_of(columns.collect::<Result<_, _>>()?, chosen.len())
+        Ok(columns.collect::<Result<_, _>>()?)
     }
 
     /// For each row of its columns whether it is true.
@@ -92,6 +101,23 @@ pub fn reads_a_body(expr: &Expr) -> Result<bool> {
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
+}
+
+/// Whether evaluating it takes much longer than comparing two values.
+pub fn is_costly(expr: &Expr) -> Result<bool> {
+    expr.exists(|node| {
+        Ok(match node {
+            Expr::ScalarFunction(_) | Expr::Like(_) | Expr::SimilarTo(_) => true,
+            Expr::BinaryExpr(BinaryExpr { op, .. }) => matches!(
+                op,
+                Operator::RegexMatch
+                    | Operator::RegexIMatch
+                    | Operator::RegexNotMatch
+                    | Operator::RegexNotIMatch
+            ),
+            _ => false,
+        })
+    })
 }
 
 /// The columns that an expression reads, each once.

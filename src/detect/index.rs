@@ -8,9 +8,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StringViewArray, UInt32Array};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::exec_err;
+use datafusion::error::Result;
 use foldhash::fast::RandomState;
 
 use super::condition::Compiled;
@@ -114,6 +116,8 @@ pub struct Tests {
     tests: Vec<Test>,
     /// Text of a condition, and whether it is a whole one → its index.
     known: HashMap<(String, bool), usize>,
+    /// Parts of conditions of which is remembered what they are for a value, by their text.
+    facts: Vec<(String, Compiled)>,
 }
 
 /// What is numbered.
@@ -136,7 +140,7 @@ struct Test {
 
 impl Tests {
     pub fn new(group: &'static [&'static str], of: Of) -> Self {
-        Self { group, of, tests: Vec::new(), known: HashMap::new() }
+        Self { group, of, tests: Vec::new(), known: HashMap::new(), facts: Vec::new() }
     }
 
     /// Notes a condition that a scan needs to be true.
@@ -157,6 +161,15 @@ impl Tests {
         };
         insert(&mut self.tests[at].scans, scan);
         Ok(())
+    }
+
+    /// The number of a part of conditions, which is true, false or null.
+    pub fn fact<E>(&mut self, text: &str, compile: impl FnOnce() -> Result<Compiled, E>) -> Result<usize, E> {
+        if let Some(at) = self.facts.iter().position(|(known, _)| known == text) {
+            return Ok(at);
+        }
+        self.facts.push((text.to_string(), compile()?));
+        Ok(self.facts.len() - 1)
     }
 
     /// Forgets the scans from one on.
@@ -191,8 +204,19 @@ struct Values {
     left: Vec<u64>,
     /// Tests that failed on a value, and why.
     failed: BTreeMap<u32, Vec<(usize, String)>>,
+    /// By fact, what it is for each value.
+    facts: Vec<Vec<Truth>>,
     /// Numbers of the values of the batch at hand.
     of_rows: Vec<u32>,
+}
+
+/// What a fact is for a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    No,
+    Yes,
+    Null,
+    Failed,
 }
 
 impl Index {
@@ -204,14 +228,9 @@ impl Index {
         Self { values, all, rows: vec![Vec::new(); scans] }
     }
 
-    /// The rows that each scan must still look at, in order. `failed` gets the scans that could not be told,
-    /// with the reason.
-    pub fn rows(
-        &mut self,
-        tests: &[Tests],
-        rows: &RecordBatch,
-        failed: &mut BTreeMap<usize, String>,
-    ) -> &[Vec<u32>] {
+    /// Finds the rows that each scan must still look at ([`Index::last`]), in order. `failed` gets the scans
+    /// that could not be told, with the reason.
+    pub fn look_at(&mut self, tests: &[Tests], rows: &RecordBatch, failed: &mut BTreeMap<usize, String>) {
         self.forget(tests);
         let columns = tests.iter().enumerate().filter(|(_, tests)| matches!(tests.of, Of::Column(_)));
         let places = tests.iter().enumerate().filter(|(_, tests)| matches!(tests.of, Of::Places(_)));
@@ -251,6 +270,22 @@ impl Index {
             // A batch has fewer rows than that.
             each(&left, |scan| self.rows[scan].push(row as u32));
         }
+    }
+
+    /// What a fact is for rows of the last batch; an error where it could not be told for one of them.
+    pub fn fact(&self, tests: usize, fact: usize, rows: &UInt32Array) -> Result<BooleanArray> {
+        let values = &self.values[tests];
+        let truth = |row: &u32| match values.facts[fact][values.of_rows[*row as usize] as usize] {
+            Truth::No => Ok(Some(false)),
+            Truth::Yes => Ok(Some(true)),
+            Truth::Null => Ok(None),
+            Truth::Failed => exec_err!("not known"),
+        };
+        rows.values().iter().map(truth).collect()
+    }
+
+    /// The rows of the last batch that each scan must still look at.
+    pub fn last(&self) -> &[Vec<u32>] {
         &self.rows
     }
 
@@ -369,6 +404,10 @@ impl Values {
 
     /// Asks all tests about values that are new; `fresh` is a row of each, in the order of their numbers.
     fn learn(&mut self, tests: &Tests, fresh: &UInt32Array, rows: &RecordBatch, all: &[u64]) {
+        self.facts.resize(tests.facts.len(), Vec::new());
+        for (truths, (_, fact)) in self.facts.iter_mut().zip(&tests.facts) {
+            truths.extend(truths_of(fact, fresh, rows));
+        }
         let first = self.count as usize - fresh.len();
         (0..fresh.len()).for_each(|_| self.left.extend_from_slice(all));
         for (number, test) in tests.tests.iter().enumerate() {
@@ -409,4 +448,19 @@ fn long(numbers: &mut HashMap<Box<[u8]>, u32, RandomState>, key: &[u8], next: u3
         numbers.insert(key.into(), next);
     }
     next
+}
+
+/// What a fact is for each of these rows.
+fn truths_of(fact: &Compiled, rows: &UInt32Array, of: &RecordBatch) -> Vec<Truth> {
+    let truths = |rows: &UInt32Array| -> Option<Vec<Truth>> {
+        let truth = |value: Option<bool>| match value {
+            Some(true) => Truth::Yes,
+            Some(false) => Truth::No,
+            None => Truth::Null,
+        };
+        Some(fact.value(of, rows).ok()?.as_boolean_opt()?.iter().map(truth).collect())
+    };
+    // One of them is to blame, and the others must not suffer.
+    let alone = |row: &u32| truths(&UInt32Array::from(vec![*row])).map_or(Truth::Failed, |truths| truths[0]);
+    truths(rows).unwrap_or_else(|| rows.values().iter().map(alone).collect())
 }

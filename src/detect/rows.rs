@@ -197,17 +197,21 @@ fn shared(column: &ArrayRef) -> ArrayRef {
     let Some(texts) = column.as_string_view_opt() else { return compact(column) };
     let (mut bytes, mut views) = (Vec::new(), Vec::with_capacity(texts.len()));
     let mut known: HashMap<&str, u128, RandomState> = HashMap::default();
+    let mut last = ("", 0);
     for text in texts {
         let text = text.unwrap_or_default();
         // Short ones lie in the view itself, and have no offset.
         let offset = bytes.len() as u32;
         let view = match text.len() <= INLINE {
             true => make_view(text.as_bytes(), 0, 0),
+            // Neighbours are often equal.
+            false if last.0 == text => last.1,
             false => *known.entry(text).or_insert_with(|| {
                 bytes.extend_from_slice(text.as_bytes());
                 make_view(text.as_bytes(), 0, offset)
             }),
         };
+        last = (text, view);
         views.push(view);
     }
     if bytes.len() > i32::MAX as usize {

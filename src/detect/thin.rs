@@ -11,7 +11,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
+use foldhash::fast::RandomState;
 
 use super::rows::Rows;
 
@@ -74,12 +74,12 @@ impl Thinner {
     ) -> Result<Vec<u32>, ArrowError> {
         let mut hashes = vec![0; rows];
         if !arrays.is_empty() {
-            create_hashes_with_hasher(arrays, &Xxh3DefaultBuilder, &mut hashes)
+            create_hashes_with_hasher(arrays, &RandomState::default(), &mut hashes)
                 .map_err(|e| ArrowError::ComputeError(e.strip_backtrace()))?;
         }
         let mut order: Vec<u32> = (0..rows as u32).collect();
         order.sort_unstable_by_key(|&row| at(row as usize));
-        let mut seen: HashSet<(u64, i64), Xxh3DefaultBuilder> = HashSet::default();
+        let mut seen: HashSet<(u64, i64), RandomState> = HashSet::default();
         order.retain(|&row| {
             let bucket = at(row as usize).0.map_or(i64::MIN, |t| t.div_euclid(self.interval));
             seen.insert((hashes[row as usize], bucket))

@@ -1,13 +1,15 @@
-//! Calls that read a JSON body, made once a row whatever the number of conditions that need them.
+//! Parts of conditions that are worked out once, whatever the number of rows or of conditions with them.
 //!
-//! Dozens of rules ask for the images of the same pod. A call is taken out of the conditions it stands
-//! in and becomes a column behind the table's own, which is filled for the rows that somebody asks about.
-//! Calls over pods become two, of which the first, finding the pod's specification in the body, is the
-//! same for all.
+//! A part becomes a column behind the table's own. A call that reads a JSON body (dozens of rules ask for
+//! the images of the same pod) is made once for each row that somebody asks about; calls over pods become
+//! two, of which the first, finding the pod's specification in the body, is the same for all. What asks
+//! columns of few values is a fact of these values, which the [`Index`] remembers.
+
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema};
@@ -17,18 +19,26 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::condition::Compiled;
 use super::functions;
+use super::index::Index;
 
-/// The calls of a table's conditions.
+/// The parts of a table's conditions.
 #[derive(Debug, Clone, Default)]
-pub struct Calls {
-    calls: Vec<Compiled>,
+pub struct Parts {
+    parts: Vec<Part>,
     /// A column for each, named by its text.
     fields: Vec<Field>,
 }
 
-impl Calls {
-    /// The condition with a column in place of each call; it reads [`Calls::schema`].
-    pub fn take_out(&mut self, condition: Expr, table: &Schema, state: &SessionState) -> Result<Expr> {
+#[derive(Debug, Clone)]
+enum Part {
+    Call(Compiled),
+    /// Number of the tests that know it, and its number there.
+    Fact(usize, usize),
+}
+
+impl Parts {
+    /// The condition with a column in place of each call; it reads [`Parts::schema`].
+    pub fn take_calls(&mut self, condition: Expr, table: &Schema, state: &SessionState) -> Result<Expr> {
         let take_out = |node: Expr| {
             let Expr::ScalarFunction(call) = &node else { return Ok(Transformed::no(node)) };
             if !functions::is_expensive(call.name()) || node.is_volatile() {
@@ -49,29 +59,39 @@ impl Calls {
         if !self.fields.iter().any(|field| *field.name() == text) {
             let schema = self.schema(table);
             let data_type = call.get_type(&DFSchema::try_from(schema.clone())?)?;
-            self.calls.push(Compiled::new(call, &schema, state)?);
+            self.parts.push(Part::Call(Compiled::new(call, &schema, state)?));
             self.fields.push(Field::new(&text, data_type, true));
         }
         Ok(Expr::Column(Column::new_unqualified(text)))
     }
 
-    /// The table's columns and one for each call.
+    /// The column that stands for a fact of these tests.
+    pub fn fact(&mut self, text: String, tests: usize, fact: usize) -> Expr {
+        if !self.fields.iter().any(|field| *field.name() == text) {
+            self.parts.push(Part::Fact(tests, fact));
+            self.fields.push(Field::new(&text, DataType::Boolean, true));
+        }
+        Expr::Column(Column::new_unqualified(text))
+    }
+
+    /// The table's columns and one for each part.
     pub fn schema(&self, table: &Schema) -> Schema {
         let own = table.fields().iter().map(|field| field.as_ref().clone());
         Schema::new(own.chain(self.fields.iter().cloned()).collect::<Vec<_>>())
     }
 
-    /// The calls on the rows of a batch, none made yet.
-    pub fn on<'a>(&'a self, rows: &'a RecordBatch) -> Called<'a> {
-        Called { calls: &self.calls, types: &self.fields, rows, made: vec![None; self.calls.len()] }
+    /// The parts on the rows of a batch, which were the last that the index was asked about.
+    pub fn on<'a>(&'a self, rows: &'a RecordBatch, index: &'a Index) -> Worked<'a> {
+        Worked { parts: &self.parts, fields: &self.fields, rows, index, made: vec![None; self.parts.len()] }
     }
 }
 
-/// What calls gave on the rows of a batch.
-pub struct Called<'a> {
-    calls: &'a [Compiled],
-    types: &'a [Field],
+/// The parts on the rows of a batch.
+pub struct Worked<'a> {
+    parts: &'a [Part],
+    fields: &'a [Field],
     rows: &'a RecordBatch,
+    index: &'a Index,
     made: Vec<Option<Made>>,
 }
 
@@ -83,25 +103,27 @@ struct Made {
     values: ArrayRef,
 }
 
-impl Called<'_> {
-    /// These rows of a column of [`Calls::schema`].
+impl Worked<'_> {
+    /// These rows of a column of [`Parts::schema`].
     pub fn column(&mut self, column: usize, rows: &UInt32Array) -> Result<ArrayRef> {
         match column.checked_sub(self.rows.num_columns()) {
-            Some(call) => self.values(call, rows),
+            Some(part) => match &self.parts[part] {
+                Part::Call(call) => self.values(part, call, rows),
+                Part::Fact(tests, fact) => Ok(Arc::new(self.index.fact(*tests, *fact, rows)?)),
+            },
             None if rows.len() == self.rows.num_rows() => Ok(self.rows.column(column).clone()),
             None => Ok(take(self.rows.column(column), rows, None)?),
         }
     }
 
     /// What a call gives for these rows.
-    fn values(&mut self, call: usize, rows: &UInt32Array) -> Result<ArrayRef> {
-        let known = |row: u32| self.made[call].as_ref().is_some_and(|made| made.place(row).is_some());
+    fn values(&mut self, part: usize, call: &Compiled, rows: &UInt32Array) -> Result<ArrayRef> {
+        let known = |row: u32| self.made[part].as_ref().is_some_and(|made| made.place(row).is_some());
         let missing = UInt32Array::from_iter_values(rows.values().iter().copied().filter(|row| !known(*row)));
         if !missing.is_empty() {
-            let compiled = &self.calls[call];
-            let columns = compiled.columns.iter().map(|at| self.column(*at, &missing));
-            let more = compiled.value_of(columns.collect::<Result<_>>()?, missing.len())?;
-            match &mut self.made[call] {
+            let columns = call.columns.iter().map(|at| self.column(*at, &missing));
+            let more = call.value_of(columns.collect::<Result<_>>()?, missing.len())?;
+            match &mut self.made[part] {
                 Some(made) => {
                     made.note(&missing, made.values.len());
                     made.values = concat(&[&made.values, &more])?;
@@ -112,7 +134,7 @@ impl Called<'_> {
                 }
             }
         }
-        let Some(made) = &self.made[call] else { return Ok(new_empty_array(self.types[call].data_type())) };
+        let Some(made) = &self.made[part] else { return Ok(new_empty_array(self.fields[part].data_type())) };
         let places: UInt32Array = rows.values().iter().map(|&row| made.place(row)).collect();
         let in_order = places.values().iter().enumerate().all(|(at, place)| at as u32 == *place);
         if in_order {
@@ -136,11 +158,9 @@ impl Made {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::AtomicI64;
 
     use arrow::array::{AsArray, StringViewArray};
-    use arrow::datatypes::DataType;
     use datafusion::prelude::{col, lit};
 
     use super::*;
@@ -155,15 +175,15 @@ mod tests {
         let state = planner.state();
         let call = |name: &str, arg: Expr| state.scalar_functions()[name].call(vec![arg]);
         let table = Schema::new(vec![Field::new("object", DataType::Utf8View, true)]);
-        let mut calls = Calls::default();
+        let mut parts = Parts::default();
         let name = call("role_ref_name", col("object"));
         let both = name.clone().eq(lit("x")).or(name.clone().eq(lit("y")));
-        let taken = calls.take_out(both, &table, state).unwrap();
+        let taken = parts.take_calls(both, &table, state).unwrap();
         assert_eq!(column_names(&taken), [name.to_string()]);
         let pod = call("pod_service_account", col("object")).is_null();
         let spec = call("json_get_str", call("pod_spec", col("object"))).is_null();
-        calls.take_out(pod.or(spec), &table, state).unwrap();
-        let schema = calls.schema(&table);
+        parts.take_calls(pod.or(spec), &table, state).unwrap();
+        let schema = parts.schema(&table);
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let expected = [
             "object",
@@ -177,9 +197,10 @@ mod tests {
         let body = |name: &str| format!(r#"{{"roleRef":{{"kind":"ClusterRole","name":"{name}"}}}}"#);
         let bodies: StringViewArray = ["a", "b", "c", "d"].map(|name| Some(body(name))).into_iter().collect();
         let rows = RecordBatch::try_new(Arc::new(table), vec![Arc::new(bodies)]).unwrap();
-        let mut called = calls.on(&rows);
+        let index = Index::new(0, 0);
+        let mut worked = parts.on(&rows, &index);
         let mut ask = |rows: &[u32]| -> Vec<String> {
-            let values = called.values(0, &UInt32Array::from(rows.to_vec())).unwrap();
+            let values = worked.column(1, &UInt32Array::from(rows.to_vec())).unwrap();
             values.as_string_view().iter().map(|name| name.unwrap_or("none").to_string()).collect()
         };
         assert_eq!(ask(&[1, 3]), ["b", "d"]);
