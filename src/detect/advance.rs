@@ -147,7 +147,14 @@ impl Engine {
         for step in window.due(until(planned, watermarks), self.latest) {
             let Some(parts) = window.rows_at(step)? else { continue };
             self.window_end.store(step, Ordering::Relaxed);
-            let output = match self.runner.run(planned, &parts) {
+            let enough = match (&planned.crowd, parts.as_slice()) {
+                (Some(crowd), [rows]) => match crowd.rows(rows)? {
+                    Some(rows) => &[rows],
+                    None => continue,
+                },
+                _ => parts.as_slice(),
+            };
+            let output = match self.runner.run(planned, enough) {
                 Ok(output) => output,
                 // One window's failure is told and costs the others nothing.
                 Err(error) => {

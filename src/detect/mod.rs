@@ -12,6 +12,7 @@ mod buffer;
 mod codec;
 mod collector;
 mod condition;
+mod crowd;
 mod dormant;
 pub mod doubts;
 mod emitted;

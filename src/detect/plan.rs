@@ -18,6 +18,7 @@ use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement;
 
+use super::crowd::Crowd;
 use super::explain;
 use super::functions::Lookups;
 use super::lacking::{self, Lacking};
@@ -41,6 +42,8 @@ pub struct Planned {
     pub uses_window_end: bool,
     /// Whether more rows in a window can only add to its alerts.
     pub monotone: bool,
+    /// How many rows a window must have for it.
+    pub crowd: Option<Crowd>,
     pub lacking: Lacking,
 }
 
@@ -145,8 +148,12 @@ impl Planner {
             && rule.thin.is_none()
             && !uses_window_end
             && monotone::is_monotone(&logical, &rule.key);
+        let crowd = match scans.as_slice() {
+            [scan] => Crowd::of(&logical, scan.slot.schema()),
+            _ => None,
+        };
         let lacking = lacking::of(&logical, &self.state, &self.lookups).map_err(explained)?;
-        Ok(Planned { kind, scans, plan, output, uses_window_end, monotone, lacking })
+        Ok(Planned { kind, scans, plan, output, uses_window_end, monotone, crowd, lacking })
     }
 
     fn take_scans(&self) -> Vec<PlannedScan> {

@@ -16,13 +16,17 @@ use super::slices::OwnRows;
 /// The time `window_end()` gives, microseconds since the epoch.
 pub type WindowEnd = Arc<AtomicI64>;
 
+/// Rows that are handed on at a time when a rule is evaluated.
+const RULE_ROWS: usize = 1024;
+
 /// A session without tables, for rules. One partition: rules are small and run beside each other, and
 /// row order then means something to functions that depend on it.
 ///
 /// What a query may hold while it runs is bounded by `memory` bytes: sorts and aggregates go to disk
 /// beyond it, joins fail.
 pub fn new(lookups: &Lookups, window_end: WindowEnd, memory: usize) -> Result<SessionContext> {
-    let mut config = SessionConfig::new().with_target_partitions(1);
+    // Windows are small and looked at often, and operators make room for a whole batch each time.
+    let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(RULE_ROWS);
     // Filters a join makes up while it runs have no place in a plan that is run again and again.
     config.options_mut().set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory, 1.0).build_arc()?;
