@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use datafusion::execution::session_state::SessionState;
 
@@ -24,12 +24,35 @@ pub type Woken = (Detection, Result<Planned, String>);
 /// Kinds of rows that are remembered; beyond that they are looked at anew in every batch.
 const KINDS: usize = 65_536;
 
+/// Threads that find gates: as many as the smallest machine has cores.
+const THREADS: usize = 2;
+
 /// A rule that sleeps.
 #[derive(Debug)]
 pub struct Sleeper {
     pub rule: Detection,
-    /// `None`: any row may concern it.
-    pub gates: Option<Vec<Gate>>,
+    /// `None`: any row may concern it. Found when the first row comes: many commands see none.
+    gates: OnceLock<Option<Vec<Gate>>>,
+}
+
+impl Sleeper {
+    pub fn new(rule: Detection) -> Self {
+        Self { rule, gates: OnceLock::new() }
+    }
+
+    fn gates(&self) -> Option<&Vec<Gate>> {
+        self.gates.get_or_init(|| gate::gates(&self.rule.sql)).as_ref()
+    }
+
+    /// Finds the gates of these, on several threads: it is most of what comes before the first row.
+    fn find_gates(sleepers: &[Sleeper]) {
+        let portions = sleepers.chunks(sleepers.len().div_ceil(THREADS).max(1));
+        std::thread::scope(|scope| {
+            for portion in portions.filter(|portion| portion.iter().any(|one| one.gates.get().is_none())) {
+                scope.spawn(|| portion.iter().for_each(|sleeper| _ = sleeper.gates()));
+            }
+        });
+    }
 }
 
 /// Rules that sleep, and what it takes to plan them.
@@ -98,9 +121,10 @@ impl Dormant {
             let kinds: Vec<Vec<&str>> = fresh.values().map(|row| gate::values(&columns, *row)).collect();
             let opened = |sleeper: &Sleeper| {
                 let opens = |gate: &Gate| gate.table == table && kinds.iter().any(|kind| gate.opens(kind));
-                sleeper.gates.as_ref().is_none_or(|gates| gates.iter().any(opens))
+                sleeper.gates().is_none_or(|gates| gates.iter().any(opens))
             };
             let mut inner = locked(&self.inner);
+            Sleeper::find_gates(&inner.sleepers);
             self.plan(&mut inner, &opened, filters);
             // Only now: who finds these kinds seen finds the filters of the rules they concern.
             let mut seen = self.seen[table as usize].write().unwrap_or_else(PoisonError::into_inner);

@@ -165,7 +165,7 @@ impl Engine {
             let known = compiled.contains(rule.id.as_str());
             let wanted = config.wants(rule);
             match known && config.lazy && wanted {
-                true => sleepers.push(Sleeper { rule: rule.clone(), gates: gate::gates(&rule.sql) }),
+                true => sleepers.push(Sleeper::new(rule.clone())),
                 false if wanted || !known => now.push(rule),
                 false => {}
             }

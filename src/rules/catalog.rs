@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::tree::Tree;
 use super::{Detection, Diagnostic, Geoip, List, detection};
@@ -82,7 +82,7 @@ impl Catalog {
     /// Its lists, and beneath them those of the pack that is inside this program: what its saved queries
     /// ask for is there whatever folder the detections come from.
     pub fn all_lists(&self) -> BTreeMap<String, Arc<List>> {
-        let mut lists = compiled_lists();
+        let mut lists = COMPILED_LISTS.clone();
         lists.extend(self.lists.clone());
         lists
     }
@@ -103,7 +103,7 @@ impl Catalog {
 
     /// Whether each list of the pack is there, with the columns it has in the pack at least.
     fn has_compiled_lists(&self) -> bool {
-        compiled_lists().iter().all(|(name, compiled)| {
+        COMPILED_LISTS.iter().all(|(name, compiled)| {
             let list = self.lists.get(name);
             list.is_some_and(|list| compiled.columns.iter().all(|column| list.columns.contains(column)))
         })
@@ -126,11 +126,14 @@ pub fn compiled(id: &str) -> Option<Result<Detection, Vec<Diagnostic>>> {
 }
 
 /// The lists of the pack that is inside this program.
-fn compiled_lists() -> BTreeMap<String, Arc<List>> {
+static COMPILED_LISTS: LazyLock<BTreeMap<String, Arc<List>>> = LazyLock::new(|| {
     let mut loader = Loader::default();
     loader.lists(&Tree::detections(LISTS));
     loader.catalog.lists
-}
+});
+
+/// Threads that read detections: as many as the smallest machine has cores. Reading is half of start-up.
+const READERS: usize = 2;
 
 #[derive(Default)]
 struct Loader {
@@ -164,8 +167,24 @@ impl Loader {
             );
             self.problems.push(Diagnostic::error(tree.shown(&[file]), (1, 1), message));
         }
-        for tactic in root.folders.iter().filter(|name| *name != LISTS) {
-            self.tactic(tree, tactic);
+        let tactics: Vec<&String> = root.folders.iter().filter(|name| *name != LISTS).collect();
+        let read = |tactic: &&String| {
+            let mut loader = Loader::default();
+            loader.tactic(tree, tactic);
+            loader
+        };
+        let portions = tactics.chunks(tactics.len().div_ceil(READERS).max(1));
+        let loaded: Vec<Loader> = std::thread::scope(|scope| {
+            let read_all = |portion: &[&String]| portion.iter().map(read).collect::<Vec<_>>();
+            let threads: Vec<_> = portions.map(|portion| scope.spawn(move || read_all(portion))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined
+                .flat_map(|loaded| loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        for loader in loaded {
+            self.problems.extend(loader.problems);
+            loader.catalog.detections.into_iter().for_each(|detection| self.add(detection));
         }
         self.catalog.detections.sort_by(|a, b| a.id.cmp(&b.id));
     }
@@ -197,19 +216,23 @@ impl Loader {
         let file = format!("{id}.sql");
         let Some(text) = self.keep(tree.text(&[tactic, &file])) else { return };
         let path = tree.shown(&[tactic, &file]);
-        let detection = match detection::parse(&path, tactic, id, &text) {
-            Ok(detection) => detection,
-            Err(problems) => {
-                self.problems.extend(problems);
-                return;
-            }
-        };
-        match self.catalog.detections.iter().find(|earlier| earlier.id == id) {
+        match detection::parse(&path, tactic, id, &text) {
+            Ok(detection) => self.catalog.detections.push(detection),
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+
+    /// Adds a detection, unless its id is taken.
+    fn add(&mut self, detection: Detection) {
+        match self.catalog.detections.iter().find(|earlier| earlier.id == detection.id) {
             None => self.catalog.detections.push(detection),
             Some(earlier) => {
-                let message =
-                    format!("id \"{id}\" is taken by {}; rename one of the files", earlier.path.display());
-                self.problems.push(Diagnostic::error(path, (1, 1), message));
+                let message = format!(
+                    "id \"{}\" is taken by {}; rename one of the files",
+                    detection.id,
+                    earlier.path.display()
+                );
+                self.problems.push(Diagnostic::error(detection.path, (1, 1), message));
             }
         }
     }
