@@ -168,58 +168,21 @@ impl Loader {
             self.problems.push(Diagnostic::error(tree.shown(&[file]), (1, 1), message));
         }
         let tactics: Vec<&String> = root.folders.iter().filter(|name| *name != LISTS).collect();
-        let read = |tactic: &&String| {
-            let mut loader = Loader::default();
-            loader.tactic(tree, tactic);
-            loader
-        };
         let portions = tactics.chunks(tactics.len().div_ceil(READERS).max(1));
-        let loaded: Vec<Loader> = std::thread::scope(|scope| {
-            let read_all = |portion: &[&String]| portion.iter().map(read).collect::<Vec<_>>();
-            let threads: Vec<_> = portions.map(|portion| scope.spawn(move || read_all(portion))).collect();
+        let found: Vec<Found> = std::thread::scope(|scope| {
+            let read = |portion: &[&String]| portion.iter().flat_map(|name| tactic(tree, name)).collect();
+            let threads: Vec<_> =
+                portions.map(|portion| scope.spawn(move || -> Vec<Found> { read(portion) })).collect();
             let joined = threads.into_iter().map(|thread| thread.join());
-            joined
-                .flat_map(|loaded| loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
+            joined.flat_map(|found| found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        for loader in loaded {
-            self.problems.extend(loader.problems);
-            loader.catalog.detections.into_iter().for_each(|detection| self.add(detection));
+        for found in found {
+            match found {
+                Ok(detection) => self.add(detection),
+                Err(problems) => self.problems.extend(problems),
+            }
         }
         self.catalog.detections.sort_by(|a, b| a.id.cmp(&b.id));
-    }
-
-    fn tactic(&mut self, tree: &Tree, tactic: &str) {
-        let Some(listing) = self.keep(tree.list(&[tactic])) else { return };
-        let ids: Vec<&str> = listing.files.iter().filter_map(|file| file.strip_suffix(".sql")).collect();
-        for id in &ids {
-            self.detection(tree, tactic, id);
-        }
-        for folder in &listing.folders {
-            let Some(inside) = self.keep(tree.list(&[tactic, folder])) else { continue };
-            for file in inside.files.iter().filter(|file| file.ends_with(".sql")) {
-                let path = tree.shown(&[tactic, folder, file]);
-                let message =
-                    format!("a detection lies in the folder of its tactic; move it to {tactic}/{file}");
-                self.problems.push(Diagnostic::error(path, (1, 1), message));
-            }
-            if !ids.contains(&folder.as_str()) {
-                let path = tree.shown(&[tactic, folder]);
-                let message =
-                    format!("no detection {folder}.sql beside this folder; add it or remove the cases");
-                self.problems.push(Diagnostic::warning(path, (1, 1), message));
-            }
-        }
-    }
-
-    fn detection(&mut self, tree: &Tree, tactic: &str, id: &str) {
-        let file = format!("{id}.sql");
-        let Some(text) = self.keep(tree.text(&[tactic, &file])) else { return };
-        let path = tree.shown(&[tactic, &file]);
-        match detection::parse(&path, tactic, id, &text) {
-            Ok(detection) => self.catalog.detections.push(detection),
-            Err(problems) => self.problems.extend(problems),
-        }
     }
 
     /// Adds a detection, unless its id is taken.
@@ -236,6 +199,47 @@ impl Loader {
             }
         }
     }
+}
+
+/// A detection, or what is wrong with a file or folder.
+type Found = Result<Detection, Vec<Diagnostic>>;
+
+/// What is in the folder of a tactic, in order of name.
+fn tactic(tree: &Tree, tactic: &str) -> Vec<Found> {
+    let listing = match tree.list(&[tactic]) {
+        Ok(listing) => listing,
+        Err(problem) => return vec![Err(vec![problem])],
+    };
+    let ids: Vec<&str> = listing.files.iter().filter_map(|file| file.strip_suffix(".sql")).collect();
+    let mut found: Vec<Found> = ids.iter().map(|id| detection(tree, tactic, id)).collect();
+    for folder in &listing.folders {
+        let inside = match tree.list(&[tactic, folder]) {
+            Ok(inside) => inside,
+            Err(problem) => {
+                found.push(Err(vec![problem]));
+                continue;
+            }
+        };
+        let mut problems = Vec::new();
+        for file in inside.files.iter().filter(|file| file.ends_with(".sql")) {
+            let path = tree.shown(&[tactic, folder, file]);
+            let message = format!("a detection lies in the folder of its tactic; move it to {tactic}/{file}");
+            problems.push(Diagnostic::error(path, (1, 1), message));
+        }
+        if !ids.contains(&folder.as_str()) {
+            let path = tree.shown(&[tactic, folder]);
+            let message = format!("no detection {folder}.sql beside this folder; add it or remove the cases");
+            problems.push(Diagnostic::warning(path, (1, 1), message));
+        }
+        found.push(Err(problems));
+    }
+    found
+}
+
+fn detection(tree: &Tree, tactic: &str, id: &str) -> Found {
+    let file = format!("{id}.sql");
+    let text = tree.text(&[tactic, &file]).map_err(|problem| vec![problem])?;
+    detection::parse(&tree.shown(&[tactic, &file]), tactic, id, &text)
 }
 
 #[cfg(test)]
