@@ -1,8 +1,8 @@
 //! What rules conclude: plans run over single rows, windows and baselines, as event time goes on.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -12,14 +12,16 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 
-use super::collector::Moment;
-use super::engine::{Engine, Rule};
+use super::collector::{Collector, Emission, Moment};
+use super::engine::{Engine, Failure, Rule};
 use super::firing::{Firing, event_of};
 use super::plan::Planned;
 use super::rows::Rows;
+use super::session::WindowEnd;
 use super::state::{State, micros};
 use crate::alert::Alert;
 use crate::event::DAY;
+use crate::rules::Detection;
 
 /// How far event time has come, microseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +63,17 @@ impl Watermarks {
 /// Executes plans.
 #[derive(Debug)]
 pub struct Runner {
-    pub runtime: tokio::runtime::Runtime,
-    pub context: Arc<TaskContext>,
+    runtime: tokio::runtime::Runtime,
+    context: Arc<TaskContext>,
 }
 
 impl Runner {
+    /// For plans made in that context.
+    pub fn new(context: Arc<TaskContext>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(Self { runtime, context })
+    }
+
     /// Runs a rule's plan over rows put into its slots, one part a scan.
     fn run(&self, planned: &Planned, parts: &[Rows]) -> Result<RecordBatch> {
         for (scan, rows) in planned.scans.iter().zip(parts) {
@@ -81,72 +89,118 @@ impl Runner {
     }
 }
 
+/// What the rules have in common while event time goes on.
+struct Course<'a> {
+    watermarks: Watermarks,
+    latest: i64,
+    begun: &'a HashMap<String, i64>,
+    window_end: &'a WindowEnd,
+    outcome: Mutex<Outcome<'a>>,
+}
+
+/// Where rules leave what they conclude.
+struct Outcome<'a> {
+    collector: &'a mut Collector,
+    failures: &'a mut BTreeMap<String, Failure>,
+    alerts: Vec<Alert>,
+}
+
 impl Engine {
     /// Evaluates what can be concluded now that event time has come this far.
     pub fn advance(&mut self, watermarks: Watermarks) -> Vec<Alert> {
-        self.take_woken();
-        let mut alerts = Vec::new();
-        for index in 0..self.rules.len() {
-            let begun = Instant::now();
-            self.advance_rule(index, watermarks, &mut alerts);
-            self.rules[index].seconds += begun.elapsed().as_secs_f64();
-        }
-        self.collector.emitted.forget(watermarks.kept);
-        alerts
+        self.advance_on(1, watermarks)
     }
 
     /// Evaluates all that is left and gives every alert still held, in order of `first_seen`. What fails
-    /// is `emit`, or reading alerts that were put aside.
+    /// is `emit`, or reading alerts that were put aside. Rules are independent: several threads take one
+    /// after another, and give the same.
     pub fn finish<E: From<std::io::Error>>(
         &mut self,
+        threads: usize,
         emit: &mut dyn FnMut(Alert) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.advance(Watermarks::END).into_iter().try_for_each(&mut *emit)?;
+        // Alerts that leave at once leave in the order of rules.
+        let threads = if self.config.emission == Emission::Complete { threads } else { 1 };
+        self.advance_on(threads, Watermarks::END).into_iter().try_for_each(&mut *emit)?;
         let rules = &self.rules;
         self.collector.finish(&|index| &rules[index].detection, emit)
     }
 
-    /// Rows that were put aside come back a day at a time, and each day is evaluated before the next.
-    fn advance_rule(&mut self, index: usize, watermarks: Watermarks, alerts: &mut Vec<Alert>) {
-        let Rule { planned, state, .. } = &mut self.rules[index];
-        let due = match state {
-            State::Stateless => return,
-            State::Window(window) => window.is_due(until(planned, watermarks)),
-            State::Baseline(_) => true,
-        };
-        let last = until(planned, watermarks).div_euclid(DAY);
-        let days: BTreeSet<i64> = match due {
-            true => state.buffers().iter().flat_map(|b| b.spilled_days()).filter(|d| *d <= last).collect(),
-            false => BTreeSet::new(),
-        };
-        let ends = days.into_iter().map(|day| (Some(day), watermarks.before((day + 1) * DAY - 1)));
-        for (day, watermarks) in ends.chain([(None, watermarks)]) {
-            let mut buffers = self.rules[index].state.buffers().iter_mut();
-            let loaded = buffers.try_for_each(|buffer| day.map_or(Ok(()), |day| buffer.load(day)));
-            let outcome = loaded.map_err(DataFusionError::from);
-            let outcome = outcome.and_then(|()| match &self.rules[index].state {
-                State::Stateless => Ok(()),
-                State::Window(_) => self.advance_window(index, watermarks, alerts),
-                State::Baseline(_) => self.advance_baseline(index, watermarks, alerts),
-            });
-            if let Err(error) = outcome {
-                self.fail(index, error.strip_backtrace());
+    fn advance_on(&mut self, threads: usize, watermarks: Watermarks) -> Vec<Alert> {
+        self.take_woken();
+        let Engine { collector, failures, latest, begun, window_end, runner, helpers, .. } = self;
+        let outcome = Mutex::new(Outcome { collector, failures, alerts: Vec::new() });
+        let course = Course { watermarks, latest: *latest, begun, window_end, outcome };
+        // All rules ask for the same `window_end()`, so those that do stay on one thread.
+        let (own, any): (Vec<_>, Vec<_>) = (self.rules.iter_mut().enumerate())
+            .partition(|(_, rule)| threads < 2 || rule.planned.uses_window_end);
+        let any = Mutex::new(any.into_iter());
+        let take_rules = |runner: &Runner| {
+            let next = || any.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some((index, rule)) = next() {
+                course.rule(index, rule, runner);
             }
-        }
+        };
+        std::thread::scope(|scope| {
+            for helper in helpers.iter().take(threads.saturating_sub(1)) {
+                scope.spawn(|| take_rules(helper));
+            }
+            own.into_iter().for_each(|(index, rule)| course.rule(index, rule, runner));
+            take_rules(runner);
+        });
+        let Outcome { collector, alerts, .. } =
+            course.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        collector.emitted.forget(watermarks.kept);
+        alerts
+    }
+}
+
+impl<'a> Course<'a> {
+    fn outcome(&self) -> MutexGuard<'_, Outcome<'a>> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn advance_window(
-        &mut self,
-        index: usize,
-        watermarks: Watermarks,
-        alerts: &mut Vec<Alert>,
-    ) -> Result<()> {
-        let Rule { detection, planned, state, .. } = &mut self.rules[index];
+    /// Rows that were put aside come back a day at a time, and each day is evaluated before the next.
+    fn rule(&self, index: usize, rule: &mut Rule, runner: &Runner) {
+        let started = Instant::now();
+        let due = match &rule.state {
+            State::Stateless => return,
+            State::Window(window) => window.is_due(until(&rule.planned, self.watermarks)),
+            State::Baseline(_) => true,
+        };
+        let last = until(&rule.planned, self.watermarks).div_euclid(DAY);
+        let buffers = rule.state.buffers();
+        let days: BTreeSet<i64> = match due {
+            true => buffers.iter().flat_map(|b| b.spilled_days()).filter(|d| *d <= last).collect(),
+            false => BTreeSet::new(),
+        };
+        let ends = days.into_iter().map(|day| (Some(day), self.watermarks.before((day + 1) * DAY - 1)));
+        for (day, watermarks) in ends.chain([(None, self.watermarks)]) {
+            let mut buffers = rule.state.buffers().iter_mut();
+            let loaded = buffers.try_for_each(|buffer| day.map_or(Ok(()), |day| buffer.load(day)));
+            let outcome = loaded.map_err(DataFusionError::from);
+            let outcome = outcome.and_then(|()| match &rule.state {
+                State::Stateless => Ok(()),
+                State::Window(_) => self.window(index, rule, watermarks, runner),
+                State::Baseline(_) => self.baseline(index, rule, watermarks, runner),
+            });
+            if let Err(error) = outcome {
+                Failure::note(self.outcome().failures, &rule.detection.id, error.strip_backtrace());
+            }
+        }
+        self.outcome().collector.evaluated(index);
+        rule.seconds += started.elapsed().as_secs_f64();
+    }
+
+    fn window(&self, index: usize, rule: &mut Rule, watermarks: Watermarks, runner: &Runner) -> Result<()> {
+        let Rule { detection, planned, state, .. } = rule;
         let State::Window(window) = state else { return Ok(()) };
         let mut outcome = Ok(());
         for step in window.due(until(planned, watermarks), self.latest) {
             let Some(parts) = window.rows_at(step)? else { continue };
-            self.window_end.store(step, Ordering::Relaxed);
+            if planned.uses_window_end {
+                self.window_end.store(step, Ordering::Relaxed);
+            }
             let enough = match (&planned.crowd, parts.as_slice()) {
                 (Some(crowd), [rows]) => match crowd.rows(rows)? {
                     Some(rows) => &[rows],
@@ -154,7 +208,7 @@ impl Engine {
                 },
                 _ => parts.as_slice(),
             };
-            let output = match self.runner.run(planned, enough) {
+            let output = match runner.run(planned, enough) {
                 Ok(output) => output,
                 // One window's failure is told and costs the others nothing.
                 Err(error) => {
@@ -165,10 +219,9 @@ impl Engine {
             for row in 0..output.num_rows() {
                 let mut firing = Firing::read(detection, &output, row);
                 firing.events = firing.events_of(&parts);
-                let moment = Moment::WindowEnd(step);
-                alerts.extend(self.collector.add(index, detection, firing, moment));
+                self.outcome().add(index, detection, firing, Moment::WindowEnd(step));
             }
-            if let Err(error) = self.collector.keep_to_budget(index, step) {
+            if let Err(error) = self.outcome().collector.keep_to_budget(index, step) {
                 outcome = Err(error.into());
             }
         }
@@ -176,16 +229,11 @@ impl Engine {
         outcome
     }
 
-    fn advance_baseline(
-        &mut self,
-        index: usize,
-        watermarks: Watermarks,
-        alerts: &mut Vec<Alert>,
-    ) -> Result<()> {
-        let Rule { detection, planned, state, .. } = &mut self.rules[index];
+    fn baseline(&self, index: usize, rule: &mut Rule, watermarks: Watermarks, runner: &Runner) -> Result<()> {
+        let Rule { detection, planned, state, .. } = rule;
         let State::Baseline(baseline) = state else { return Ok(()) };
         let Some(rows) = baseline.due(watermarks.complete)? else { return Ok(()) };
-        let output = self.runner.run(planned, std::slice::from_ref(&rows))?;
+        let output = runner.run(planned, std::slice::from_ref(&rows))?;
         for row in 0..output.num_rows() {
             let Some(time) = rows.time(row) else { continue };
             let mut firing = Firing::read(detection, &output, row);
@@ -196,12 +244,20 @@ impl Engine {
                 continue;
             }
             firing.events = vec![event_of(&rows, row)];
-            alerts.extend(self.collector.add(index, detection, firing, moment_of(&rows, row)));
+            self.outcome().add(index, detection, firing, moment_of(&rows, row));
         }
         baseline.forget(watermarks.kept);
-        Ok(self.collector.keep_to_budget(index, i64::MAX)?)
+        Ok(self.outcome().collector.keep_to_budget(index, i64::MAX)?)
     }
+}
 
+impl Outcome<'_> {
+    fn add(&mut self, index: usize, detection: &Detection, firing: Firing, moment: Moment) {
+        self.alerts.extend(self.collector.add(index, detection, firing, moment));
+    }
+}
+
+impl Engine {
     /// Runs a stateless rule's projection over its surviving rows: one firing a row.
     pub(super) fn single_rows(&mut self, index: usize, rows: &Rows, alerts: &mut Vec<Alert>) -> Result<()> {
         let begun = Instant::now();

@@ -99,6 +99,11 @@ impl Collector {
         })
     }
 
+    /// No window of rule number `index` is being evaluated any more.
+    pub fn evaluated(&mut self, index: usize) {
+        self.gathered.evaluated(index);
+    }
+
     /// Gives every alert gathered, in order of `first_seen`, then rule and id.
     pub fn finish<'a, E: From<io::Error>>(
         &mut self,

@@ -70,6 +70,14 @@ pub struct Failure {
     pub reason: String,
 }
 
+impl Failure {
+    pub(super) fn note(failures: &mut BTreeMap<String, Failure>, rule: &str, reason: String) {
+        let failure = failures.entry(rule.to_string()).or_default();
+        failure.times += 1;
+        failure.reason = reason.lines().next().unwrap_or_default().to_string();
+    }
+}
+
 /// Which rules a batch's rows are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -112,6 +120,8 @@ pub struct Engine {
     pub(super) scans: Vec<(usize, usize)>,
     pub(super) matcher: Arc<Matcher>,
     pub(super) runner: Runner,
+    /// For other threads, one each.
+    pub(super) helpers: Vec<Runner>,
     pub(super) collector: Collector,
     pub(super) failures: BTreeMap<String, Failure>,
     /// When each cluster's audit log begins.
@@ -157,7 +167,10 @@ impl Engine {
         let broken = |message: String| vec![Diagnostic::error("", (1, 1), message)];
         let planners = (0..PLANNERS).map(|_| Planner::new(catalog, window_end.clone()));
         let planners: Vec<Planner> = planners.collect::<Result<_, _>>().map_err(broken)?;
-        let context = planners.first().map(|planner| planner.state().task_ctx()).unwrap_or_default();
+        let mut runners = planners.iter().map(|planner| Runner::new(planner.state().task_ctx()));
+        let no_runtime = |e| broken(format!("cannot start a runtime for rules: {e}"));
+        let runner = runners.next().unwrap_or_else(|| Runner::new(Arc::default())).map_err(no_runtime)?;
+        let helpers = runners.collect::<Result<_, _>>().map_err(no_runtime)?;
         let (mut now, mut sleepers) = (Vec::new(), Vec::new());
         let compiled = catalog.compiled_rules();
         for rule in &catalog.detections {
@@ -196,13 +209,12 @@ impl Engine {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|e| broken(format!("cannot start a runtime for rules: {e}")))?;
         Ok(Engine {
             rules,
             scans,
             matcher: Arc::new(Matcher::new(filters, Dormant::new(sleepers, planners))),
-            runner: Runner { runtime, context },
+            runner,
+            helpers,
             collector: Collector::new(config.emission, config.replayed, config.memory),
             failures: BTreeMap::new(),
             begun: HashMap::new(),
@@ -376,9 +388,7 @@ impl Engine {
     }
 
     pub(super) fn fail(&mut self, rule: usize, reason: String) {
-        let failure = self.failures.entry(self.rules[rule].detection.id.clone()).or_default();
-        failure.times += 1;
-        failure.reason = reason.lines().next().unwrap_or_default().to_string();
+        Failure::note(&mut self.failures, &self.rules[rule].detection.id, reason);
     }
 }
 
@@ -393,7 +403,7 @@ impl Engine {
     /// [`Engine::finish`], with its alerts in memory.
     pub fn finish_all(&mut self) -> std::io::Result<Vec<Alert>> {
         let mut alerts = Vec::new();
-        self.finish(&mut |alert| {
+        self.finish(1, &mut |alert| {
             alerts.push(alert);
             Ok::<(), std::io::Error>(())
         })?;

@@ -58,6 +58,8 @@ pub struct Gathered {
     /// About how much `pending` holds.
     bytes: usize,
     budget: usize,
+    /// How far the rules have come that are being evaluated, by number.
+    under_way: BTreeMap<usize, i64>,
     /// In order of id.
     runs: Runs,
 }
@@ -69,7 +71,7 @@ fn by_id(a: &Entry, b: &Entry) -> Ordering {
 impl Gathered {
     /// Nothing yet; about `budget` bytes stay in memory.
     pub fn new(budget: usize) -> Self {
-        Self { pending: BTreeMap::new(), bytes: 0, budget, runs: Runs::default() }
+        Self { pending: BTreeMap::new(), bytes: 0, budget, under_way: BTreeMap::new(), runs: Runs::default() }
     }
 
     /// Adds a firing of rule number `index`.
@@ -82,6 +84,7 @@ impl Gathered {
         moment: Moment,
         events: &[Event],
     ) {
+        self.under_way.entry(index).or_insert(i64::MIN);
         let fresh = Pending::new(index, rule, firing, moment, events);
         self.bytes += fresh.bytes();
         match self.pending.entry(id) {
@@ -97,14 +100,17 @@ impl Gathered {
         }
     }
 
-    /// Puts entries on disk where there are more than the budget allows. `index` and `time` say how far
-    /// evaluation has come: a window counts events only once, so an alert of that rule to which later
-    /// windows may add stays in memory.
+    /// Puts entries on disk where there are more than the budget allows. Rule number `index` was evaluated
+    /// up to `time`: a window counts events only once, so an alert to which later windows may add stays in
+    /// memory until its rule is [`Gathered::evaluated`].
     pub fn keep_to_budget(&mut self, index: usize, time: i64) -> io::Result<()> {
+        self.under_way.insert(index, time);
         if self.bytes <= self.budget {
             return Ok(());
         }
-        let stays = |pending: &Pending| pending.rule == index && pending.open_until > time;
+        let stays = |pending: &Pending| {
+            self.under_way.get(&pending.rule).is_some_and(|time| pending.open_until > *time)
+        };
         let (kept, out): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.pending).into_iter().partition(|(_, pending)| stays(pending));
         let out: Vec<Entry> = out.into_iter().map(|(id, pending)| Entry { id, pending }).collect();
@@ -120,6 +126,11 @@ impl Gathered {
         // Where nearly all of it may still grow, it would be gone through at every step.
         self.budget = self.budget.max(self.bytes * 2);
         Ok(())
+    }
+
+    /// Rule number `index` adds nothing any more.
+    pub fn evaluated(&mut self, index: usize) {
+        self.under_way.remove(&index);
     }
 
     /// Gives every alert, in order of `first_seen`, then rule and id; nothing is left.

@@ -84,7 +84,7 @@ pub fn run(
             Ok(())
         },
     )?;
-    engine.finish(&mut |alert| {
+    engine.finish(options.threads, &mut |alert| {
         *outcome.alerts_by_rule.entry(alert.rule.clone()).or_default() += 1;
         *outcome.alerts_by_severity.entry(alert.severity).or_default() += 1;
         emit(alert)
