@@ -5,11 +5,16 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::{Scene, Service};
 
 /// Words that start a command in such a namespace.
 const NAMESPACE: [&str; 4] = ["--user", "--map-root-user", "--mount", "--"];
+
+/// A commit that is under way deletes files when it is done: a volume is full when it stays so.
+const ROUNDS: usize = 6;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A running service and its volume.
 pub struct Volume {
@@ -47,11 +52,19 @@ pub fn start(scene: &Scene, replica: &str, configuration: &str, options: &str) -
 }
 
 impl Volume {
-    /// Takes all the room there is.
+    /// Takes all the room there is, and for a while what the service gives back.
     pub fn fill(&self) {
         let mut ballast = File::create(self.folder.join("ballast")).unwrap();
-        for size in [1 << 16, 1 << 12, 1] {
-            while ballast.write_all(&vec![0; size]).is_ok() {}
+        let mut found_none = 0;
+        while found_none < ROUNDS {
+            let mut taken = 0;
+            for size in [1 << 16, 1 << 12, 1] {
+                while ballast.write_all(&vec![0; size]).is_ok() {
+                    taken += size;
+                }
+            }
+            found_none = if taken == 0 { found_none + 1 } else { 0 };
+            std::thread::sleep(PAUSE);
         }
     }
 
