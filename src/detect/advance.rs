@@ -2,21 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use chrono::TimeDelta;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::execution_plan::reset_plan_states;
 
 use super::collector::{Collector, Emission, Moment};
 use super::engine::{Engine, Failure, Rule};
-use super::firing::{Firing, event_of};
+use super::firing::{Firing, event_of, key_of};
 use super::plan::Planned;
 use super::rows::Rows;
+use super::runner::Runner;
 use super::session::WindowEnd;
 use super::state::{State, micros};
 use crate::alert::Alert;
@@ -57,35 +54,6 @@ impl Watermarks {
 
     fn before(self, time: i64) -> Self {
         Self { seen: self.seen.min(time), complete: self.complete.min(time), kept: self.kept.min(time) }
-    }
-}
-
-/// Executes plans.
-#[derive(Debug)]
-pub struct Runner {
-    runtime: tokio::runtime::Runtime,
-    context: Arc<TaskContext>,
-}
-
-impl Runner {
-    /// For plans made in that context.
-    pub fn new(context: Arc<TaskContext>) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        Ok(Self { runtime, context })
-    }
-
-    /// Runs a rule's plan over rows put into its slots, one part a scan.
-    fn run(&self, planned: &Planned, parts: &[Rows]) -> Result<RecordBatch> {
-        for (scan, rows) in planned.scans.iter().zip(parts) {
-            scan.slot.put(Some(rows.data()?));
-        }
-        let plan = reset_plan_states(planned.plan.clone())?;
-        let batches =
-            self.runtime.block_on(datafusion::physical_plan::collect(plan, self.context.clone()))?;
-        for scan in &planned.scans {
-            scan.slot.put(None);
-        }
-        Ok(concat_batches(&planned.output, &batches)?)
     }
 }
 
@@ -188,6 +156,10 @@ impl<'a> Course<'a> {
                 Failure::note(self.outcome().failures, &rule.detection.id, error.strip_backtrace());
             }
         }
+        for unprepared in rule.state.take_unprepared() {
+            let mut outcome = self.outcome();
+            Failure::note(outcome.failures, &rule.detection.id, unprepared.reason);
+        }
         self.outcome().collector.evaluated(index);
         rule.seconds += started.elapsed().as_secs_f64();
     }
@@ -196,20 +168,15 @@ impl<'a> Course<'a> {
         let Rule { detection, planned, state, .. } = rule;
         let State::Window(window) = state else { return Ok(()) };
         let mut outcome = Ok(());
-        for step in window.due(until(planned, watermarks), self.latest) {
-            let Some(parts) = window.rows_at(step)? else { continue };
+        let due = window.due(until(planned, watermarks), self.latest);
+        let mut watch = runner.watch(planned, window, &due)?;
+        for step in due {
             if planned.uses_window_end {
                 self.window_end.store(step, Ordering::Relaxed);
             }
-            let enough = match (&planned.crowd, parts.as_slice()) {
-                (Some(crowd), [rows]) => match crowd.rows(rows)? {
-                    Some(rows) => &[rows],
-                    None => continue,
-                },
-                _ => parts.as_slice(),
-            };
-            let output = match runner.run(planned, enough) {
-                Ok(output) => output,
+            let (output, parts) = match runner.look(planned, window, &mut watch, step) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
                 // One window's failure is told and costs the others nothing.
                 Err(error) => {
                     outcome = Err(error);
@@ -236,13 +203,13 @@ impl<'a> Course<'a> {
         let output = runner.run(planned, std::slice::from_ref(&rows))?;
         for row in 0..output.num_rows() {
             let Some(time) = rows.time(row) else { continue };
-            let mut firing = Firing::read(detection, &output, row);
             let cluster = rows.cluster(row).unwrap_or_default();
             let begun = self.begun.get(cluster).copied().unwrap_or(time);
-            let key = serde_json::to_string(&firing.key).unwrap_or_default();
+            let key = serde_json::to_string(&key_of(detection, &output, row)).unwrap_or_default();
             if !baseline.is_new(&key, cluster, time, begun) {
                 continue;
             }
+            let mut firing = Firing::read(detection, &output, row);
             firing.events = vec![event_of(&rows, row)];
             self.outcome().add(index, detection, firing, moment_of(&rows, row));
         }

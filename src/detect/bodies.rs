@@ -101,8 +101,7 @@ fn names(filter: &Expr) -> impl Iterator<Item = &'static str> {
 fn columns(scan: &PlannedScan, several: bool) -> Vec<&'static str> {
     let mut columns: Vec<&'static str> = scan.filters.iter().flat_map(names).collect();
     if several {
-        let schema = scan.slot.schema();
-        columns.extend(BODIES.into_iter().filter(|name| schema.column_with_name(name).is_some()));
+        columns.extend(BODIES.into_iter().filter(|name| scan.columns.column_with_name(name).is_some()));
     }
     columns.sort_unstable();
     columns.dedup();

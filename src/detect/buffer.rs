@@ -1,27 +1,43 @@
 //! Rows of one scan in order of event time.
 //!
 //! Rows come in many small portions; they are held as runs that are merged when there are many, so that
-//! a thousand small batches cost no more than their rows. What does not fit the engine's budget is put
-//! aside on disk by day.
+//! a thousand small batches cost no more than their rows. Where a rule prepares its rows
+//! ([`super::prepare`]) that is done before they become a run. What does not fit the engine's budget is
+//! put aside on disk by day.
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::codec::{Reader, SavedError, Writer};
+use super::prepare::{Preparation, Unprepared};
 use super::rows::{self, Rows};
 use super::spill::Spill;
+use super::table::PlannedScan;
 use super::thin::Thinner;
 use crate::event::DAY;
 
 /// How many runs of one level are kept before they are merged into one of the next.
-const FAN_IN: usize = 16;
+const FAN_IN: usize = 32;
+
+/// Bytes of rows that are prepared together: enough that running a plan does not count.
+const RAW_BYTES: usize = 256 << 10;
 
 /// Rows of one scan.
 #[derive(Debug)]
 pub struct Buffer {
+    /// Of rows as they come.
+    raw_schema: SchemaRef,
+    /// Of rows in order.
     schema: SchemaRef,
     thinner: Option<Thinner>,
+    preparation: Option<Arc<Preparation>>,
+    /// Rows that are not prepared yet.
+    raw: Vec<Rows>,
+    raw_bytes: usize,
+    unprepared: Unprepared,
     sorted: Rows,
     /// Runs that came since, each with its level of merging.
     fresh: Vec<(Rows, u32)>,
@@ -32,14 +48,53 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    pub fn new(scan: &SchemaRef, thinner: Option<Thinner>) -> Self {
-        let schema = rows::schema(scan);
+    pub fn new(scan: &PlannedScan, thinner: Option<Thinner>) -> Self {
+        let schema = rows::schema(scan.slot.schema());
         let sorted = Rows::from_batch(RecordBatch::new_empty(schema.clone()));
-        Self { schema, thinner, sorted, fresh: Vec::new(), bytes: 0, spill: None }
+        Self {
+            raw_schema: rows::schema(&scan.columns),
+            schema,
+            thinner,
+            preparation: scan.preparation.clone(),
+            raw: Vec::new(),
+            raw_bytes: 0,
+            unprepared: Unprepared::default(),
+            sorted,
+            fresh: Vec::new(),
+            bytes: 0,
+            spill: None,
+        }
     }
 
     /// Adds kept rows.
     pub fn push(&mut self, rows: Rows) -> Result<(), ArrowError> {
+        if self.preparation.is_none() {
+            return self.add(rows);
+        }
+        self.raw_bytes += rows.bytes();
+        self.raw.push(rows);
+        if self.raw_bytes >= RAW_BYTES { self.prepare() } else { Ok(()) }
+    }
+
+    /// Prepares the rows that are not.
+    fn prepare(&mut self) -> Result<(), ArrowError> {
+        let Some(preparation) = self.preparation.as_ref().filter(|_| !self.raw.is_empty()) else {
+            return Ok(());
+        };
+        let raw = Rows::sorted(&self.raw_schema, &self.raw)?;
+        let prepared = preparation.run(&raw, &mut self.unprepared)?.compacted()?;
+        self.raw.clear();
+        self.raw_bytes = 0;
+        if prepared.is_empty() { Ok(()) } else { self.add(prepared) }
+    }
+
+    /// Rows that could not be prepared, since this was asked last.
+    pub fn take_unprepared(&mut self) -> Unprepared {
+        std::mem::take(&mut self.unprepared)
+    }
+
+    /// Adds rows as the rule's plan reads them.
+    fn add(&mut self, rows: Rows) -> Result<(), ArrowError> {
         self.bytes += rows.bytes();
         self.fresh.push((rows, 0));
         while let Some(&(_, level)) = self.fresh.last() {
@@ -57,16 +112,17 @@ impl Buffer {
     }
 
     fn merge(&self, parts: &[Rows]) -> Result<Rows, ArrowError> {
-        let merged = Rows::sorted(&self.schema, parts)?;
-        let thinned = match &self.thinner {
-            Some(thinner) => thinner.thin(&merged)?,
-            None => merged,
+        let merged = match (&self.preparation, &self.thinner) {
+            (Some(_), _) => Rows::merged(&self.schema, parts)?,
+            (None, Some(thinner)) => thinner.thin(&Rows::sorted(&self.schema, parts)?)?,
+            (None, None) => Rows::sorted(&self.schema, parts)?,
         };
-        thinned.compacted()
+        merged.compacted()
     }
 
     /// All rows in memory, in order of time and identity.
     pub fn sorted(&mut self) -> Result<&Rows, ArrowError> {
+        self.prepare()?;
         if !self.fresh.is_empty() {
             let mut parts = vec![self.sorted.clone()];
             parts.extend(self.fresh.drain(..).map(|(rows, _)| rows));
@@ -107,7 +163,7 @@ impl Buffer {
 
     /// Bytes of memory the rows hold.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.raw_bytes
     }
 
     /// Puts all rows aside on disk.
@@ -130,13 +186,14 @@ impl Buffer {
     /// Takes a day's rows back into memory.
     pub fn load(&mut self, day: i64) -> Result<(), ArrowError> {
         let portions = self.spill.as_mut().map_or(Ok(Vec::new()), |spill| spill.take(day))?;
-        portions.into_iter().try_for_each(|rows| self.push(rows))
+        portions.into_iter().try_for_each(|rows| self.add(rows))
     }
 
     /// How many rows there are, in memory and on disk; some of them may be the same.
     pub fn len(&self) -> usize {
+        let raw: usize = self.raw.iter().map(Rows::len).sum();
         let fresh: usize = self.fresh.iter().map(|(rows, _)| rows.len()).sum();
-        self.sorted.len() + fresh + self.spill.as_ref().map_or(0, Spill::rows)
+        self.sorted.len() + raw + fresh + self.spill.as_ref().map_or(0, Spill::rows)
     }
 
     /// Writes all rows, those on disk too.
@@ -158,13 +215,13 @@ impl Buffer {
     pub fn load_saved(&mut self, from: &mut Reader) -> Result<(), SavedError> {
         while from.u8()? != 0 {
             let rows = from.rows(&self.schema)?;
-            self.push(rows).map_err(|_| SavedError::Damaged("rows that cannot be put in order"))?;
+            self.add(rows).map_err(|_| SavedError::Damaged("rows that cannot be put in order"))?;
         }
         Ok(())
     }
 
-    /// The columns of its rows, the engine's included.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// The columns of rows that are pushed, the engine's included.
+    pub fn raw_schema(&self) -> &SchemaRef {
+        &self.raw_schema
     }
 }

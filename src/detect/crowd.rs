@@ -1,212 +1,145 @@
-//! How many rows a group must have before a query can return anything for it.
+//! What a window must hold before a query can return anything for it.
 //!
-//! Most windowed rules ask for many of something: `HAVING count(DISTINCT name) >= 8`. A count is never
-//! more than the rows of its group, so a group with fewer rows is left out before the plan is run, and
-//! where no group is left the plan is not run at all. Counting rows costs a hash each; running a plan with
-//! a set of distinct values for each of hundreds of groups costs milliseconds a window.
+//! Most windowed rules ask for many of something (`HAVING count(DISTINCT name) >= 8`), for two things
+//! together (`min(made) < max(token)`), or for a row that differs from those before it. What they ask of
+//! single rows is known without running the plan: a count is never more than the rows of its group for
+//! which it counts, and a maximum of nothing is null. Groups with fewer such rows are left out, and where
+//! none is left the plan is not run at all. Running it costs half a millisecond whatever its rows; a
+//! [`Watch`] follows a window from step to step and looks at each row twice.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow::array::ArrayRef;
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
-use datafusion::common::{Column, ScalarValue};
-use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use foldhash::fast::RandomState;
 
+use super::condition::Compiled;
+use super::needs::{self, Needs};
 use super::rows::Rows;
 
 /// What a group needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Crowd {
-    /// Rows, at least.
-    least: usize,
     /// Columns of the scan that are equal in a group. Groups may be told apart by more than these.
     columns: Vec<usize>,
+    needs: Vec<Need>,
+}
+
+#[derive(Debug, Clone)]
+struct Need {
+    /// Rows, at least.
+    least: u32,
+    /// Which rows; `None`: any.
+    of: Option<Compiled>,
 }
 
 impl Crowd {
-    /// What a query needs that reads one table once, with these columns; `None` where a single row may do or
-    /// that is not known.
-    pub fn of(plan: &LogicalPlan, scan: &SchemaRef) -> Option<Crowd> {
-        let (having, aggregate) = grouped(plan)?;
-        let least =
-            split_conjunction(having).into_iter().filter_map(|asked| least(asked, aggregate)).max()?;
-        if least < 2 || !reads_rows(&aggregate.input) {
-            return None;
-        }
-        let mut columns = Vec::new();
-        for expr in &aggregate.group_expr {
-            match expr {
-                Expr::GroupingSet(_) => return None,
-                Expr::Column(column) => {
-                    let name = origin(&aggregate.input, column);
-                    columns.extend(name.and_then(|name| scan.index_of(&name).ok()));
-                }
-                // Groups are only told apart by more.
-                _ => {}
-            }
-        }
-        Some(Crowd { least, columns })
+    /// What a query needs that reads one table once, with these columns; `None` where any row may do or that
+    /// is not known.
+    pub fn of(plan: &LogicalPlan, scan: &SchemaRef, state: &SessionState) -> Result<Option<Crowd>> {
+        let Some(Needs { columns, needs }) = needs::of(plan, scan)? else { return Ok(None) };
+        let compile = |of| Compiled::new(of, scan, state);
+        let needs = needs
+            .into_iter()
+            .map(|(least, of)| Ok(Need { least, of: of.map(compile).transpose()? }))
+            .collect::<Result<_>>()?;
+        Ok(Some(Crowd { columns, needs }))
     }
 
-    /// The rows of groups that are large enough; `None` where there are none.
-    pub fn rows(&self, rows: &Rows) -> Result<Option<Rows>, ArrowError> {
-        if rows.len() < self.least {
-            return Ok(None);
-        }
+    /// Ready to follow windows over these rows, which are in order.
+    pub fn watch<'a>(&'a self, rows: &Rows) -> Result<Watch<'a>> {
         // Groups with equal hashes count as one, which leaves in too much and never too little.
         let mut hashes = vec![0; rows.len()];
         let columns: Vec<ArrayRef> = self.columns.iter().map(|&at| rows.batch().column(at).clone()).collect();
         if !columns.is_empty() {
-            create_hashes_with_hasher(&columns, &RandomState::default(), &mut hashes)
-                .map_err(|e| ArrowError::ComputeError(e.strip_backtrace()))?;
+            create_hashes_with_hasher(&columns, &RandomState::default(), &mut hashes)?;
         }
-        let mut sizes: HashMap<u64, usize, RandomState> = HashMap::default();
-        hashes.iter().for_each(|hash| *sizes.entry(*hash).or_default() += 1);
-        if sizes.values().all(|size| *size >= self.least) {
-            return Ok(Some(rows.clone()));
+        let mut known: HashMap<u64, u32, RandomState> = HashMap::default();
+        let groups: Vec<u32> = hashes
+            .into_iter()
+            .map(|hash| {
+                let next = known.len() as u32;
+                *known.entry(hash).or_insert(next)
+            })
+            .collect();
+        let truth = |need: &Need| need.of.as_ref().map(|of| of.truth(rows.batch(), None)).transpose();
+        let counted = self.needs.iter().map(truth).collect::<Result<Vec<_>>>()?;
+        let counts = vec![0; known.len() * self.needs.len()];
+        let unmet = vec![self.needs.len() as u32; known.len()];
+        let window = 0..0;
+        Ok(Watch { needs: &self.needs, groups, counted, counts, unmet, met: 0, changed: true, window })
+    }
+}
+
+/// How far the groups of a window meet what they need.
+pub struct Watch<'a> {
+    needs: &'a [Need],
+    /// The group of each row.
+    groups: Vec<u32>,
+    /// By need, the rows that count.
+    counted: Vec<Option<BooleanBuffer>>,
+    /// Of the window's rows, by group and need.
+    counts: Vec<u32>,
+    /// How many needs of a group are not met.
+    unmet: Vec<u32>,
+    /// How many groups have all they need.
+    met: usize,
+    /// Whether a row came into such a group or left it since the plan last gave nothing.
+    changed: bool,
+    window: Range<usize>,
+}
+
+impl Watch<'_> {
+    /// Those of a window's rows that are in groups with all they need; none where there is no such group, or
+    /// the plan gave nothing for the very same rows. Windows are asked about in order.
+    pub fn rows(&mut self, window: Range<usize>) -> Vec<u32> {
+        if window.start < self.window.start || window.end < self.window.end {
+            self.window.clone().for_each(|row| self.count(row, false));
+            self.window = window.start..window.start;
         }
-        let is_large = |row: &u32| sizes.get(&hashes[*row as usize]).is_some_and(|size| *size >= self.least);
-        let left: Vec<u32> = (0..rows.len() as u32).filter(is_large).collect();
-        if left.is_empty() { Ok(None) } else { rows.take(&left).map(Some) }
-    }
-}
-
-/// The `HAVING` and what it stands above, where a query returns nothing but what passes it.
-fn grouped(plan: &LogicalPlan) -> Option<(&Expr, &Aggregate)> {
-    match plan {
-        LogicalPlan::Projection(projection) => grouped(&projection.input),
-        LogicalPlan::SubqueryAlias(alias) => grouped(&alias.input),
-        LogicalPlan::Sort(sort) => grouped(&sort.input),
-        LogicalPlan::Filter(filter) => match filter.input.as_ref() {
-            LogicalPlan::Aggregate(aggregate) => Some((&filter.predicate, aggregate)),
-            input => grouped(input),
-        },
-        _ => None,
-    }
-}
-
-/// How many rows one condition of a `HAVING` asks for, if it is about a count.
-fn least(asked: &Expr, aggregate: &Aggregate) -> Option<usize> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = asked else { return None };
-    let (counted, op, number) = match (left.as_ref(), right.as_ref()) {
-        (column @ Expr::Column(_), Expr::Literal(number, _)) => (column, *op, number),
-        (Expr::Literal(number, _), column @ Expr::Column(_)) => (column, op.swap()?, number),
-        _ => return None,
-    };
-    let Expr::Column(column) = counted else { return None };
-    let at = aggregate.schema.index_of_column(column).ok()?.checked_sub(aggregate.group_expr.len())?;
-    let Expr::AggregateFunction(function) = aggregate.aggr_expr.get(at)? else { return None };
-    let ScalarValue::Int64(Some(number)) = number else { return None };
-    if function.func.name() != "count" {
-        return None;
-    }
-    match op {
-        Operator::GtEq | Operator::Eq => usize::try_from(*number).ok(),
-        Operator::Gt => usize::try_from(number.checked_add(1)?).ok(),
-        _ => None,
-    }
-}
-
-/// Whether each row of a node is one of the table's.
-fn reads_rows(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::TableScan(_) => true,
-        LogicalPlan::Filter(filter) => reads_rows(&filter.input),
-        LogicalPlan::SubqueryAlias(alias) => reads_rows(&alias.input),
-        LogicalPlan::Projection(projection) => reads_rows(&projection.input),
-        _ => false,
-    }
-}
-
-/// The table's column that a column of a node is.
-fn origin(plan: &LogicalPlan, column: &Column) -> Option<String> {
-    match plan {
-        LogicalPlan::TableScan(_) => Some(column.name.clone()),
-        LogicalPlan::Filter(filter) => origin(&filter.input, column),
-        LogicalPlan::SubqueryAlias(alias) => {
-            let at = alias.schema.index_of_column(column).ok()?;
-            origin(&alias.input, &Column::from(alias.input.schema().qualified_field(at)))
+        (self.window.end.max(window.start)..window.end).for_each(|row| self.count(row, true));
+        (self.window.start..window.start.min(self.window.end)).for_each(|row| self.count(row, false));
+        self.window = window.clone();
+        if self.met == 0 || !self.changed {
+            return Vec::new();
         }
-        LogicalPlan::Projection(projection) => {
-            let at = projection.schema.index_of_column(column).ok()?;
-            match projection.expr.get(at)? {
-                Expr::Column(below) => origin(&projection.input, below),
-                Expr::Alias(alias) => match alias.expr.as_ref() {
-                    Expr::Column(below) => origin(&projection.input, below),
-                    _ => None,
-                },
-                _ => None,
+        let met = |row: &u32| self.unmet[self.groups[*row as usize] as usize] == 0;
+        (window.start as u32..window.end as u32).filter(met).collect()
+    }
+
+    /// Notes that the plan gave nothing for the rows of the last window.
+    pub fn gave_nothing(&mut self) {
+        self.changed = false;
+    }
+
+    /// Counts a row that came into the window, or one that left it.
+    fn count(&mut self, row: usize, came: bool) {
+        let group = self.groups[row] as usize;
+        let before = self.unmet[group];
+        for (at, (need, counted)) in self.needs.iter().zip(&self.counted).enumerate() {
+            if counted.as_ref().is_some_and(|counted| !counted.value(row)) {
+                continue;
+            }
+            let count = &mut self.counts[group * self.needs.len() + at];
+            if came {
+                *count += 1;
+                self.unmet[group] -= u32::from(*count == need.least);
+            } else {
+                self.unmet[group] += u32::from(*count == need.least);
+                *count -= 1;
             }
         }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicI64;
-
-    use crate::detect::plan::Planner;
-    use crate::detect::session::WindowEnd;
-    use crate::rules::Catalog;
-
-    /// What a windowed rule with this statement needs, and the names of its columns.
-    fn crowd(sql: &str) -> Option<(usize, Vec<String>)> {
-        let header = "-- /// detection\n-- title = \"x\"\n-- severity = \"low\"\n-- status = \"draft\"\n\
-                      -- key = [\"verb\"]\n-- window = \"10m\"\n-- summary = \"{verb}\"\n\
-                      -- description = \"x\"\n-- ///\n";
-        let path = std::path::Path::new("detections/execution/x.sql");
-        let rule = crate::rules::parse_detection(path, "execution", "x", &format!("{header}{sql}")).unwrap();
-        let planner = Planner::new(&Catalog::default(), WindowEnd::new(AtomicI64::new(0))).unwrap();
-        let planned = planner.plan(&rule).unwrap();
-        let crowd = planned.crowd?;
-        let schema = planned.scans[0].slot.schema().clone();
-        Some((crowd.least, crowd.columns.iter().map(|&at| schema.field(at).name().clone()).collect()))
-    }
-
-    #[test]
-    fn a_count_that_is_asked_for_needs_as_many_rows() {
-        let verbs = |least| Some((least, vec!["verb".to_string()]));
-        let grouped = |having: &str| {
-            crowd(&format!("SELECT verb, count(*) AS n FROM audit GROUP BY verb HAVING {having}"))
-        };
-        assert_eq!(grouped("count(*) >= 5"), verbs(5));
-        assert_eq!(grouped("5 < count(DISTINCT name) AND max(name) > 'x'"), verbs(6));
-        assert_eq!(grouped("count(*) FILTER (WHERE name = 'x') >= 2 AND count(name) = 3"), verbs(3));
-        assert_eq!(grouped("n >= 5"), verbs(5));
-        for having in
-            ["count(*) >= 1", "count(*) <= 5", "count(*) >= 5 OR max(name) > 'x'", "count(*) + 1 >= 5"]
-        {
-            assert_eq!(grouped(having), None, "{having}");
+        self.changed |= before == 0 || self.unmet[group] == 0;
+        match (before, self.unmet[group]) {
+            (0, 1..) => self.met -= 1,
+            (1.., 0) => self.met += 1,
+            _ => {}
         }
-    }
-
-    #[test]
-    fn groups_are_told_apart_by_columns_that_rows_have() {
-        let inner = "SELECT upper(name) AS big, namespace AS place, verb FROM audit WHERE name <> 'x'";
-        let sql = format!(
-            "SELECT verb, place, big, count(*) AS n FROM ({inner}) AS i GROUP BY verb, place, big HAVING count(*) > 3"
-        );
-        assert_eq!(crowd(&sql), Some((4, vec!["verb".into(), "namespace".into()])));
-        let sql = "SELECT min(verb) AS verb, count(*) AS n FROM audit HAVING count(*) > 3";
-        assert_eq!(crowd(sql), Some((4, vec![])));
-    }
-
-    #[test]
-    fn rows_that_become_several_and_tables_read_twice_are_left_alone() {
-        let unnested = "SELECT verb, unnest(groups) AS g FROM audit";
-        let joined = "SELECT a.verb FROM audit AS a JOIN audit AS b ON a.name = b.name";
-        for inner in [unnested, joined, "SELECT verb FROM audit UNION ALL SELECT verb FROM audit"] {
-            let sql =
-                format!("SELECT verb, count(*) AS n FROM ({inner}) AS i GROUP BY verb HAVING count(*) > 3");
-            assert_eq!(crowd(&sql), None, "{inner}");
-        }
-        let twice = "SELECT verb, count(*) AS n FROM audit WHERE name IN (SELECT name FROM audit) \
-                     GROUP BY verb HAVING count(*) > 3";
-        assert_eq!(crowd(twice), None);
     }
 }

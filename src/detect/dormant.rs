@@ -14,7 +14,6 @@ use datafusion::execution::session_state::SessionState;
 use super::filters::FilterSet;
 use super::gate::{self, Gate, gate_columns};
 use super::plan::{Planned, Planner, plan_all};
-use super::state::micros;
 use crate::event::{Batch, Table};
 use crate::rules::Detection;
 
@@ -161,7 +160,7 @@ impl Dormant {
                 planned.map_err(|problems| problems.first().map(ToString::to_string).unwrap_or_default());
             let added = planned.and_then(|planned| match inner.planners.first() {
                 Some(planner) => set
-                    .add_rule(&planned.scans, rule.thin.map(micros), planner.state())
+                    .add_rule(&rule, &planned, planner.state())
                     .map(|()| planned)
                     .map_err(|error| error.strip_backtrace()),
                 None => Err("no planner".into()),

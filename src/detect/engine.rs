@@ -12,7 +12,6 @@ use std::sync::atomic::AtomicI64;
 use chrono::TimeDelta;
 use datafusion::error::DataFusionError;
 
-use super::advance::Runner;
 use super::buffer::Buffer;
 use super::collector::{Collector, Emission};
 use super::dormant::{Dormant, Sleeper};
@@ -20,8 +19,9 @@ use super::filters::FilterSet;
 use super::gate;
 use super::matcher::{Matcher, Matches};
 use super::plan::{Planned, Planner, plan_all};
+use super::runner::Runner;
 use super::session::WindowEnd;
-use super::state::{State, fingerprint, micros};
+use super::state::{State, fingerprint};
 use crate::alert::{Alert, Severity, Status};
 use crate::event::{Batch, cluster_name};
 use crate::rules::{Catalog, Detection, Diagnostic, Kind};
@@ -197,7 +197,7 @@ impl Engine {
                 continue;
             }
             let state = planners.first().map(Planner::state);
-            let added = state.map(|state| filters.add_rule(&planned.scans, rule.thin.map(micros), state));
+            let added = state.map(|state| filters.add_rule(rule, &planned, state));
             match added {
                 Some(Err(error)) => {
                     let message = error.strip_backtrace();

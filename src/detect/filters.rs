@@ -21,10 +21,13 @@ use super::condition::{Compiled, column_names, is_costly, part_of, reads_a_body,
 use super::index::{Index, Of, Tests, groups};
 use super::matcher::{Matches, ScanId};
 use super::parts::{Parts, Worked};
+use super::plan::Planned;
 use super::rows::{self, Rows};
+use super::state::micros;
 use super::table::PlannedScan;
 use super::thin::Thinner;
 use crate::event::{Batch, Table};
+use crate::rules::Detection;
 
 /// The filters of the scans of rules that are planned.
 #[derive(Debug, Clone, Default)]
@@ -64,17 +67,22 @@ struct Scan {
 }
 
 impl FilterSet {
-    /// Compiles the row filters of a rule's scans, which get the next ids in order; `thin` is in
-    /// microseconds. Where one of them fails none of them is added.
-    pub fn add_rule(&mut self, scans: &[PlannedScan], thin: Option<i64>, state: &SessionState) -> Result<()> {
+    /// Compiles the row filters of a rule's scans, which get the next ids in order. Where one of them fails
+    /// none of them is added.
+    pub fn add_rule(&mut self, rule: &Detection, planned: &Planned, state: &SessionState) -> Result<()> {
         let before = [0, 1].map(|table: usize| self.tables[table].scans.len());
-        for (scan, id) in scans.iter().zip(self.scans..) {
-            if let Err(error) = self.tables[scan.table as usize].add(id, scan, thin, state) {
+        let thinner = |scan: &PlannedScan| match (rule.thin, rule.baseline, &planned.key_sources) {
+            (Some(interval), ..) => Some(Thinner::new(micros(interval), &scan.columns)),
+            (None, Some(span), Some(columns)) => Some(Thinner::of_baseline(micros(span), columns.clone())),
+            _ => None,
+        };
+        for (scan, id) in planned.scans.iter().zip(self.scans..) {
+            if let Err(error) = self.tables[scan.table as usize].add(id, scan, thinner(scan), state) {
                 self.tables.iter_mut().zip(before).for_each(|(table, scans)| table.truncate(scans));
                 return Err(error);
             }
         }
-        self.scans += scans.len();
+        self.scans += planned.scans.len();
         Ok(())
     }
 
@@ -95,7 +103,13 @@ impl FilterSet {
 }
 
 impl Filters {
-    fn add(&mut self, id: ScanId, scan: &PlannedScan, thin: Option<i64>, state: &SessionState) -> Result<()> {
+    fn add(
+        &mut self,
+        id: ScanId,
+        scan: &PlannedScan,
+        thinner: Option<Thinner>,
+        state: &SessionState,
+    ) -> Result<()> {
         let (table, number) = (scan.table.schema(), self.scans.len());
         let (mut cheap, mut expensive) = (Vec::new(), Vec::new());
         for filter in &scan.filters {
@@ -131,8 +145,7 @@ impl Filters {
             }
         }
         let conditions = [cheap, expensive].concat();
-        let thinner = thin.map(|interval| Thinner::new(interval, scan.slot.schema()));
-        let schema = rows::schema(scan.slot.schema());
+        let schema = rows::schema(&scan.columns);
         self.scans.push(Scan { id, conditions, projection: scan.projection.clone(), schema, thinner });
         Ok(())
     }

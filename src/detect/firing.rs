@@ -32,11 +32,8 @@ pub struct Firing {
 impl Firing {
     /// Reads row `row` of a rule's output; times and events are left to the caller.
     pub fn read(rule: &Detection, output: &RecordBatch, row: usize) -> Firing {
-        let (mut key, mut evidence) = (Object::new(), Object::new());
-        let value = |name: &str| output.column_by_name(name).map_or(Value::Null, |c| to_json(c, row));
-        for name in &rule.key {
-            key.insert(name.clone(), value(name));
-        }
+        let (key, mut evidence) = (key_of(rule, output, row), Object::new());
+        let value = |name: &str| value_of(output, name, row);
         for field in output.schema().fields() {
             let name = field.name();
             if !rule.key.contains(name) && !TIMES.contains(&name.as_str()) {
@@ -72,6 +69,15 @@ impl Firing {
         events.dedup();
         events
     }
+}
+
+/// The key that row `row` of a rule's output gives an alert.
+pub fn key_of(rule: &Detection, output: &RecordBatch, row: usize) -> Object {
+    rule.key.iter().map(|name| (name.clone(), value_of(output, name, row))).collect()
+}
+
+fn value_of(output: &RecordBatch, name: &str, row: usize) -> Value {
+    output.column_by_name(name).map_or(Value::Null, |column| to_json(column, row))
 }
 
 /// The event behind one kept row.

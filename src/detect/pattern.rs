@@ -37,6 +37,11 @@ pub fn compiled(expr: Expr) -> Result<Expr> {
     expr.transform_up(compile).data()
 }
 
+/// Whether something in the expression is matched with a constant pattern.
+pub fn is_matched(expr: &Expr) -> Result<bool> {
+    expr.exists(|node| Ok(matching(node).is_some()))
+}
+
 /// What a comparison matches with which pattern, and whether it asks for the contrary.
 fn matching(node: &Expr) -> Option<(&Expr, Regex, bool)> {
     match node {

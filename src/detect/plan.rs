@@ -10,20 +10,24 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::eliminate_filter::EliminateFilter;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::single_distinct_to_groupby::SingleDistinctToGroupBy;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement;
 
 use super::crowd::Crowd;
+use super::cut;
 use super::explain;
 use super::functions::Lookups;
 use super::lacking::{self, Lacking};
 use super::lint::{self, Problem, Purpose, suggestion};
 use super::monotone;
+use super::needs;
+use super::prepare::Preparation;
 use super::session::{self, WindowEnd};
 use super::table::{PlannedScan, RuleTable, ScanLog};
 use crate::event::Table;
@@ -42,10 +46,16 @@ pub struct Planned {
     pub uses_window_end: bool,
     /// Whether more rows in a window can only add to its alerts.
     pub monotone: bool,
-    /// How many rows a window must have for it.
+    /// What rows a window must have for it.
     pub crowd: Option<Crowd>,
+    /// Whether nothing comes of a window in which one of the scans has no rows.
+    pub needs_all: bool,
+    /// The columns of a baseline's scan that its keys are made of; `None` where that is not known.
+    pub key_sources: Option<Vec<usize>>,
     pub lacking: Lacking,
 }
+
+type Passes = Vec<Arc<dyn OptimizerRule + Send + Sync>>;
 
 /// What one evaluation of one rule may hold.
 const RULE_MEMORY: usize = 256 << 20;
@@ -57,6 +67,9 @@ pub struct Planner {
     /// For rules over single rows: the few optimiser passes they need. Planning is nearly all of
     /// start-up, and all passes over a rule take ten times as long as these.
     brief: SessionState,
+    /// For rules over several rows: all passes but [`SingleDistinctToGroupBy`], which makes of an aggregate
+    /// something in which what it counts is not to be seen any more.
+    several: SessionState,
     log: ScanLog,
     lookups: Lookups,
     runtime: tokio::runtime::Runtime,
@@ -76,7 +89,8 @@ impl Planner {
                 tokio::runtime::Builder::new_current_thread().build().map_err(DataFusionError::IoError)?;
             let state = context.state();
             let brief = brief_state(&state);
-            Ok(Self { state, brief, log, lookups, runtime })
+            let several = several_state(&state);
+            Ok(Self { state, brief, several, log, lookups, runtime })
         };
         make().map_err(|e| format!("cannot open a query session: {}", e.strip_backtrace()))
     }
@@ -118,15 +132,16 @@ impl Planner {
         }
         let explained = |e| vec![at(explain::problem(&e, &rule.sql, select, &linted.relations))];
         let single_rows = linted.relations.len() == 1 && rule.window.is_none();
-        let state = if single_rows { &self.brief } else { state };
+        let state = if single_rows { &self.brief } else { &self.several };
         let optimised = state.optimize(&logical).map_err(explained)?;
         let sequence =
             shape(rule, &logical, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
         self.take_scans();
-        let plan = self
-            .runtime
-            .block_on(state.query_planner().create_physical_plan(&optimised, state))
-            .map_err(explained)?;
+        let keeps_rows = rule.window.is_some() && rule.thin.is_none();
+        let left = if keeps_rows { self.cut(optimised) } else { Ok(optimised) };
+        let left = left.map_err(explained)?;
+        let finished = if single_rows { Ok(left.clone()) } else { self.finish(left.clone()) };
+        let plan = finished.and_then(|plan| self.physical(&plan, state)).map_err(explained)?;
         let scans = self.take_scans();
         if scans.is_empty() {
             let message = match reads_a_table(&logical) {
@@ -149,11 +164,76 @@ impl Planner {
             && !uses_window_end
             && monotone::is_monotone(&logical, &rule.key);
         let crowd = match scans.as_slice() {
-            [scan] => Crowd::of(&logical, scan.slot.schema()),
+            [scan] if rule.window.is_some() => {
+                Crowd::of(&left, scan.slot.schema(), &self.state).map_err(explained)?
+            }
+            _ => None,
+        };
+        let needs_all = needs::all_scans(&left);
+        let key_sources = match scans.as_slice() {
+            [scan] if rule.baseline.is_some() => {
+                needs::sources(&left, &rule.key, &scan.columns).map_err(explained)?
+            }
             _ => None,
         };
         let lacking = lacking::of(&logical, &self.state, &self.lookups).map_err(explained)?;
-        Ok(Planned { kind, scans, plan, output, uses_window_end, monotone, crowd, lacking })
+        Ok(Planned {
+            kind,
+            scans,
+            plan,
+            output,
+            uses_window_end,
+            monotone,
+            crowd,
+            needs_all,
+            key_sources,
+            lacking,
+        })
+    }
+
+    /// Makes what a plan does with single rows preparations of its scans.
+    fn cut(&self, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        let pulled = cut::pull_calls(plan)?;
+        let plan = match pulled.transformed {
+            true => self.passes(vec![Arc::new(OptimizeProjections::new())], pulled.data)?,
+            false => pulled.data,
+        };
+        let cut = cut::cut(plan, &self.log)?;
+        for part in cut.parts {
+            let text = part.plan.display_indent().to_string();
+            let physical = self.physical(&part.plan, &self.several)?;
+            let preparation = Preparation::new(physical, part.raw, self.state.task_ctx(), text);
+            let set = part.table.preparation.set(preparation);
+            debug_assert!(set.is_ok(), "each part is planned once");
+        }
+        Ok(cut.plan)
+    }
+
+    /// A statement as rules over several rows are planned, before what they count is rewritten.
+    #[cfg(test)]
+    pub fn cut_statement(&self, sql: &str) -> LogicalPlan {
+        let logical = self.runtime.block_on(self.state.create_logical_plan(sql)).expect("a sound statement");
+        self.cut(self.several.optimize(&logical).expect("a plan")).expect("a plan")
+    }
+
+    fn finish(&self, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        let plan = cut::compile_patterns(plan)?;
+        self.passes(
+            vec![Arc::new(SingleDistinctToGroupBy::new()), Arc::new(OptimizeProjections::new())],
+            plan,
+        )
+    }
+
+    fn passes(&self, passes: Passes, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        Optimizer::with_rules(passes).optimize(plan, &self.several, |_, _| {})
+    }
+
+    fn physical(
+        &self,
+        plan: &LogicalPlan,
+        state: &SessionState,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.runtime.block_on(state.query_planner().create_physical_plan(plan, state))
     }
 
     fn take_scans(&self) -> Vec<PlannedScan> {
@@ -220,7 +300,7 @@ fn reads_a_table(logical: &LogicalPlan) -> bool {
 /// The session with only the passes that fold constants and move the row filter and the choice of
 /// columns into the scan.
 fn brief_state(state: &SessionState) -> SessionState {
-    let passes: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+    let passes: Passes = vec![
         Arc::new(SimplifyExpressions::new()),
         Arc::new(EliminateFilter::new()),
         Arc::new(PushDownFilter::new()),
@@ -234,6 +314,15 @@ fn brief_state(state: &SessionState) -> SessionState {
         .with_config(config)
         .with_optimizer_rules(passes)
         .with_physical_optimizer_rules(Vec::new())
+        .build()
+}
+
+fn several_state(state: &SessionState) -> SessionState {
+    let distinct = SingleDistinctToGroupBy::new();
+    let passes = state.optimizers().iter().filter(|pass| pass.name() != distinct.name()).cloned();
+    SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(state.config().clone().with_create_default_catalog_and_schema(false))
+        .with_optimizer_rules(passes.collect())
         .build()
 }
 

@@ -104,6 +104,11 @@ impl Rows {
         self.batch.project(&own)
     }
 
+    /// What the engine knows of each row.
+    pub fn known(&self) -> &[ArrayRef] {
+        &self.batch.columns()[self.batch.num_columns() - META..]
+    }
+
     /// The scan's own column of that name.
     pub fn column(&self, name: &str) -> Option<&ArrayRef> {
         self.batch.column_by_name(name)
@@ -169,6 +174,31 @@ impl Rows {
         order.sort_by_key(|&row| all.order(row as usize));
         order.dedup_by_key(|row| all.order(*row as usize));
         all.take(&order)
+    }
+
+    /// All rows of runs in order of time and identity. Each is there once in a run, or as often as it
+    /// became several, which then lie beside each other; in a later run it is the same delivered twice.
+    pub fn merged(schema: &SchemaRef, runs: &[Rows]) -> Result<Rows, ArrowError> {
+        let all = Rows { batch: concat_batches(schema, runs.iter().map(|run| &run.batch))? };
+        let mut order: Vec<(u32, u32)> = Vec::with_capacity(all.len());
+        for (run, rows) in runs.iter().enumerate() {
+            let first = order.len() as u32;
+            order.extend((first..).take(rows.len()).map(|row| (row, run as u32)));
+        }
+        let at = |row: &(u32, u32)| all.order(row.0 as usize);
+        if order.is_sorted_by(|a, b| at(a) < at(b) || (a.1 == b.1 && at(a) == at(b))) {
+            return Ok(all);
+        }
+        order.sort_by_key(at);
+        let mut first: Option<(u32, u32)> = None;
+        order.retain(|row| match first.filter(|first| at(first) == at(row)) {
+            Some(first) => first.1 == row.1,
+            None => {
+                first = Some(*row);
+                true
+            }
+        });
+        all.take(&order.into_iter().map(|(row, _)| row).collect::<Vec<_>>())
     }
 
     /// The rows that have a time; those without belong to no window and come at no moment.

@@ -93,7 +93,7 @@ impl Engine {
                 match self.place(id, fingerprint, part) {
                     Some((index, part)) => {
                         let buffer = self.rules[index].state.buffers().get(part);
-                        let schema = buffer.map(|buffer| buffer.schema().clone());
+                        let schema = buffer.map(|buffer| buffer.raw_schema().clone());
                         let Some(schema) = schema else { continue };
                         let rows: Rows = rows.rows(&schema)?;
                         absorbed.rows += rows.len() as u64;

@@ -9,6 +9,7 @@ use super::buffer::Buffer;
 use super::codec::{Reader, SavedError, Writer};
 use super::engine::EngineConfig;
 use super::plan::Planned;
+use super::prepare::Unprepared;
 use super::rows::Rows;
 use super::table::PlannedScan;
 use super::thin::Thinner;
@@ -20,7 +21,7 @@ use crate::rules::Detection;
 pub enum State {
     Stateless,
     Window(Window),
-    Baseline(Baseline),
+    Baseline(Box<Baseline>),
 }
 
 pub fn micros(span: TimeDelta) -> i64 {
@@ -36,13 +37,14 @@ impl State {
     /// The empty state of a rule.
     pub fn new(rule: &Detection, planned: &Planned, config: &EngineConfig) -> State {
         let buffer = |scan: &PlannedScan| {
-            let thinner = rule.thin.map(|interval| Thinner::new(micros(interval), scan.slot.schema()));
-            Buffer::new(scan.slot.schema(), thinner)
+            let thinner = rule.thin.map(|interval| Thinner::new(micros(interval), &scan.columns));
+            Buffer::new(scan, thinner)
         };
         let mut buffers: Vec<Buffer> = planned.scans.iter().map(buffer).collect();
         match (rule.baseline, rule.window) {
             (Some(span), _) if buffers.len() == 1 => {
-                State::Baseline(Baseline::new(buffers.remove(0), micros(span), micros(rule.learn)))
+                let buffer = buffers.remove(0);
+                State::Baseline(Box::new(Baseline::new(buffer, micros(span), micros(rule.learn))))
             }
             (_, Some(window)) => {
                 let (step, lateness) = (step_of(rule, window), micros(config.lateness));
@@ -59,6 +61,11 @@ impl State {
             State::Window(window) => window.push(part, rows),
             State::Baseline(baseline) => baseline.push(rows),
         }
+    }
+
+    /// Rows that could not be prepared, since this was asked last.
+    pub fn take_unprepared(&mut self) -> impl Iterator<Item = Unprepared> {
+        self.buffers().iter_mut().map(Buffer::take_unprepared).filter(|failed| failed.rows > 0)
     }
 
     pub fn is_kept(&self) -> bool {
@@ -132,6 +139,9 @@ pub fn fingerprint(rule: &Detection, planned: &Planned) -> u64 {
         add(scan.table.name());
         for field in scan.slot.schema().fields() {
             add(&format!("{} {}", field.name(), field.data_type()));
+        }
+        if let Some(preparation) = &scan.preparation {
+            add(&preparation.text);
         }
         add("where");
         scan.filters.iter().for_each(|filter| add(&filter.to_string()));

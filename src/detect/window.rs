@@ -7,6 +7,7 @@
 //! a window that lacks some of its rows says nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use arrow::error::ArrowError;
 
@@ -138,16 +139,16 @@ impl Window {
         due.into_iter().filter(|step| step.saturating_sub(self.window) >= self.forgotten).collect()
     }
 
-    /// The rows of the window that ends at `step`, one part a scan; `None` where it is not to be looked at:
-    /// it is empty, or thinning took the rows for which it was marked.
-    pub fn rows_at(&mut self, step: i64) -> Result<Option<Vec<Rows>>, ArrowError> {
+    /// The places in each scan's sorted rows of the window that ends at `step`; `None` where it is not to be
+    /// looked at: it is empty, or the rows for which it was marked were thinned out or became nothing.
+    pub fn places_at(&mut self, step: i64) -> Result<Option<Vec<Range<usize>>>, ArrowError> {
         let since = if self.every_step { self.window } else { self.step.min(self.window) };
         let (mut parts, mut marked) = (Vec::with_capacity(self.buffers.len()), false);
         for buffer in &mut self.buffers {
             let rows = buffer.sorted()?;
             let to = rows.after(step);
             marked |= rows.after(step - since) < to;
-            parts.push(rows.slice(rows.after(step - self.window), to));
+            parts.push(rows.after(step - self.window)..to);
         }
         Ok(marked.then_some(parts))
     }
