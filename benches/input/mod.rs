@@ -22,6 +22,11 @@ pub fn messages(events: usize) -> Vec<Bytes> {
     model::messages(7, events).map(Bytes::from).collect()
 }
 
+/// The same one after another, as they are made.
+pub fn stream(events: usize) -> impl Iterator<Item = Vec<u8>> {
+    model::messages(7, events)
+}
+
 /// Bytes of all bodies together.
 pub fn size(bodies: &[Bytes]) -> u64 {
     bodies.iter().map(|body| body.len() as u64).sum()

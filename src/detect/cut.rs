@@ -28,7 +28,7 @@ use super::table::{PreparedTable, RawTable, ScanLog, Slot};
 pub const ORIGIN: &str = "__origin";
 
 /// Columns that may be long.
-const BODIES: [&str; 5] = ["request_object", "response_object", "object", "annotations", "user_extra"];
+pub const BODIES: [&str; 5] = ["request_object", "response_object", "object", "annotations", "user_extra"];
 
 /// A plan whose rows are prepared.
 pub struct Cut {

@@ -50,7 +50,7 @@ pub struct Planned {
     pub crowd: Option<Crowd>,
     /// Whether nothing comes of a window in which one of the scans has no rows.
     pub needs_all: bool,
-    /// The columns of a baseline's scan that its keys are made of; `None` where that is not known.
+    /// The columns of a baseline's scan that its keys are made of, where they are few and known.
     pub key_sources: Option<Vec<usize>>,
     pub lacking: Lacking,
 }
@@ -172,7 +172,10 @@ impl Planner {
         let needs_all = needs::all_scans(&left);
         let key_sources = match scans.as_slice() {
             [scan] if rule.baseline.is_some() => {
-                needs::sources(&left, &rule.key, &scan.columns).map_err(explained)?
+                // Bodies are long to compare and hardly ever equal.
+                let long = |at: &usize| cut::BODIES.contains(&scan.columns.field(*at).name().as_str());
+                let sources = needs::sources(&left, &rule.key, &scan.columns).map_err(explained)?;
+                sources.filter(|sources| !sources.iter().any(long))
             }
             _ => None,
         };

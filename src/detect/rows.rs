@@ -4,7 +4,7 @@
 //! Kept rows are compacted: their text no longer points into the batch's block, so one row never
 //! pins a block, and a text that many rows share (a cluster, an identity) is there once.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -222,26 +222,42 @@ impl Rows {
     }
 }
 
-/// A copy of a column on memory of its own, with each long text once.
+/// Long texts of a column that were all different are enough to expect no others that are equal: ids are,
+/// and looking them up costs more than copying them.
+const ALL_DIFFERENT: usize = 64;
+
+/// A copy of a column on memory of its own, with each long text once where texts repeat.
 fn shared(column: &ArrayRef) -> ArrayRef {
     let Some(texts) = column.as_string_view_opt() else { return compact(column) };
     let (mut bytes, mut views) = (Vec::new(), Vec::with_capacity(texts.len()));
     let mut known: HashMap<&str, u128, RandomState> = HashMap::default();
-    let mut last = ("", 0);
-    for text in texts {
+    let mut repeats = false;
+    // Of the row before: where its text lay, the text, and where it lies now.
+    let mut last = (0, "", 0);
+    for (text, &place) in texts.iter().zip(texts.views()) {
         let text = text.unwrap_or_default();
         // Short ones lie in the view itself, and have no offset.
         let offset = bytes.len() as u32;
         let view = match text.len() <= INLINE {
             true => make_view(text.as_bytes(), 0, 0),
-            // Neighbours are often equal.
-            false if last.0 == text => last.1,
-            false => *known.entry(text).or_insert_with(|| {
+            // Neighbours are often equal, and mostly the very same.
+            false if last.0 == place || last.1 == text => last.2,
+            false if known.len() < ALL_DIFFERENT || repeats => match known.entry(text) {
+                Entry::Occupied(earlier) => {
+                    repeats = true;
+                    *earlier.get()
+                }
+                Entry::Vacant(new) => {
+                    bytes.extend_from_slice(text.as_bytes());
+                    *new.insert(make_view(text.as_bytes(), 0, offset))
+                }
+            },
+            false => {
                 bytes.extend_from_slice(text.as_bytes());
                 make_view(text.as_bytes(), 0, offset)
-            }),
+            }
         };
-        last = (text, view);
+        last = (place, text, view);
         views.push(view);
     }
     if bytes.len() > i32::MAX as usize {
@@ -268,6 +284,11 @@ mod tests {
         assert_eq!(&copy, &column.slice(1, 6));
         let bytes: usize = copy.as_string_view().data_buffers().iter().map(|buffer| buffer.len()).sum();
         assert_eq!(bytes, long.len() + other.len());
+        // Of what is all different each is copied, also where one is there again later.
+        let mut ids: Vec<String> = (0..100).map(|id| format!("{id} is an id of some length")).collect();
+        ids.push(ids[3].clone());
+        let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(ids));
+        assert_eq!(&shared(&column), &column);
         let none = shared(&column.slice(0, 0));
         assert_eq!((none.len(), none.as_string_view().data_buffers().len()), (0, 0));
     }
