@@ -152,7 +152,7 @@ fn with_calls(plan: LogicalPlan, calls: &[Expr], names: &[String]) -> Result<Log
 
 /// Whether an expression has a value for every row, also for those that conditions above would keep from it.
 fn never_fails(expr: &Expr) -> Result<bool> {
-    const TOTAL: [&str; 12] = [
+    const TOTAL: [&str; 11] = [
         "array_has",
         "array_length",
         "array_to_string",
@@ -160,7 +160,6 @@ fn never_fails(expr: &Expr) -> Result<bool> {
         "concat",
         "lower",
         "make_array",
-        "regexp_replace",
         "replace",
         "starts_with",
         "string_to_array",
@@ -168,13 +167,22 @@ fn never_fails(expr: &Expr) -> Result<bool> {
     ];
     let may_fail = expr.exists(|node| {
         Ok(match node {
+            // A pattern may be none; a constant one was looked at when the rule was planned.
+            Expr::ScalarFunction(call) if call.name() == "regexp_replace" => {
+                call.args.get(1).and_then(functions::constant_text).is_none()
+            }
             Expr::ScalarFunction(call) => {
                 !functions::is_expensive(call.name()) && !TOTAL.contains(&call.name())
             }
             Expr::Cast(cast) => stored(cast.field.data_type()) != Some(DataType::Utf8View),
-            Expr::BinaryExpr(BinaryExpr { op, .. }) => {
-                !op.supports_propagation() && !op.is_logic_operator() && *op != Operator::StringConcat
-            }
+            Expr::BinaryExpr(BinaryExpr { op, right, .. }) => match op {
+                Operator::RegexMatch
+                | Operator::RegexIMatch
+                | Operator::RegexNotMatch
+                | Operator::RegexNotIMatch => functions::constant_text(right).is_none(),
+                // Comparisons are what bounds can be told of.
+                op => !op.supports_propagation() && !op.is_logic_operator() && *op != Operator::StringConcat,
+            },
             Expr::Column(_)
             | Expr::Literal(..)
             | Expr::Case(_)
@@ -330,7 +338,7 @@ fn stand_in(
     columns: SchemaRef,
     log: &ScanLog,
 ) -> Result<(Arc<PreparedTable>, LogicalPlan)> {
-    let table = Arc::new(PreparedTable::new(scan, columns.clone(), log)?);
+    let table = Arc::new(PreparedTable::new(scan, columns, log)?);
     let source = provider_as_source(table.clone());
     let rows = LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?.build()?;
     let exprs = rows.schema().columns().into_iter().zip(schema.iter()).map(|(column, (qualifier, field))| {
