@@ -138,8 +138,10 @@ impl Planner {
             shape(rule, &logical, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
         self.take_scans();
         let keeps_rows = rule.window.is_some() && rule.thin.is_none();
-        let left = if keeps_rows { self.cut(optimised) } else { Ok(optimised) };
-        let left = left.map_err(explained)?;
+        let left = if keeps_rows { self.cut(optimised.clone()) } else { Ok(optimised.clone()) };
+        debug_assert!(left.is_ok(), "{}: {left:?}", rule.id);
+        // A plan that cannot be cut says the same as a whole.
+        let left = left.unwrap_or(optimised);
         let finished = if single_rows { Ok(left.clone()) } else { self.finish(left.clone()) };
         let plan = finished.and_then(|plan| self.physical(&plan, state)).map_err(explained)?;
         let scans = self.take_scans();

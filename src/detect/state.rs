@@ -1,7 +1,11 @@
 //! What one rule remembers: nothing, rows of windows, or a baseline; and by what it is known again.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use arrow::error::ArrowError;
 use chrono::TimeDelta;
+use regex::{Captures, Regex};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::Baseline;
@@ -153,5 +157,45 @@ pub fn fingerprint(rule: &Detection, planned: &Planned) -> u64 {
         rule.key.iter().for_each(|column| add(column));
         add(&rule.sql);
     }
-    xxh3_64(text.as_bytes())
+    xxh3_64(numbered_anew(&text).as_bytes())
+}
+
+/// The planner numbers the columns it makes up through all rules of a session; what a rule keeps does not
+/// depend on which were planned before it.
+fn numbered_anew(text: &str) -> Cow<'_, str> {
+    static MADE_UP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"__[a-z_]+_[0-9]+").ok());
+    let Some(made_up) = MADE_UP.as_ref() else { return text.into() };
+    let mut known: Vec<String> = Vec::new();
+    made_up.replace_all(text, |found: &Captures| {
+        let name = &found[0];
+        let number = known.iter().position(|earlier| earlier == name).unwrap_or_else(|| {
+            known.push(name.to_string());
+            known.len() - 1
+        });
+        format!("__{number}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+    use crate::detect::plan::Planner;
+    use crate::detect::session::WindowEnd;
+    use crate::rules::{Catalog, Sources};
+
+    #[test]
+    fn a_rule_is_known_again_whatever_was_planned_before_it() {
+        let (catalog, problems) = Catalog::load(&Sources::default());
+        assert!(problems.is_empty());
+        let planner = Planner::new(&catalog, WindowEnd::new(AtomicI64::new(0))).unwrap();
+        let kept =
+            || catalog.detections.iter().filter(|rule| rule.window.is_some() || rule.baseline.is_some());
+        let known = |rule: &Detection| fingerprint(rule, &planner.plan(rule).unwrap());
+        let first: Vec<u64> = kept().map(known).collect();
+        let mut again: Vec<u64> = kept().rev().map(known).collect();
+        again.reverse();
+        assert_eq!(first, again);
+    }
 }
