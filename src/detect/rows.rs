@@ -235,7 +235,8 @@ fn shared(column: &ArrayRef) -> ArrayRef {
     // Of the row before: where its text lay, the text, and where it lies now.
     let mut last = (0, "", 0);
     for (text, &place) in texts.iter().zip(texts.views()) {
-        let text = text.unwrap_or_default();
+        // A null may keep the place of the text that was there, and does not stand for it.
+        let (text, place) = text.map_or(("", 0), |text| (text, place));
         // Short ones lie in the view itself, and have no offset.
         let offset = bytes.len() as u32;
         let view = match text.len() <= INLINE {
@@ -272,6 +273,9 @@ fn shared(column: &ArrayRef) -> ArrayRef {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::BooleanArray;
+    use arrow::compute::nullif;
+
     use super::*;
 
     #[test]
@@ -289,6 +293,11 @@ mod tests {
         ids.push(ids[3].clone());
         let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(ids));
         assert_eq!(&shared(&column), &column);
+        // A null that `nullif` made has the place of the text it stands before.
+        let twice: ArrayRef = Arc::new(StringViewArray::from_iter_values([long, long]));
+        let twice = take(&twice, &UInt32Array::from(vec![0, 0]), None).unwrap();
+        let hidden = nullif(&twice, &BooleanArray::from(vec![true, false])).unwrap();
+        assert_eq!(&shared(&hidden), &hidden);
         let none = shared(&column.slice(0, 0));
         assert_eq!((none.len(), none.as_string_view().data_buffers().len()), (0, 0));
     }

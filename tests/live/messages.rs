@@ -196,8 +196,12 @@ async fn a_wrong_storage_key_and_a_missing_container_are_told() {
         };
         let ready = wait_for(mistake.name, ready, || service.log());
         assert!(ready.starts_with("HTTP/1.0 503") || ready.starts_with("HTTP/1.1 503"), "{ready}");
-        let log = service.log().replace("\\\"", "\"");
-        assert!(mistake.says.iter().all(|words| log.contains(words)), "{}: {log}", mistake.name);
+        // The page may say it a moment before the log does.
+        let logged = || {
+            let log = service.log().replace("\\\"", "\"");
+            mistake.says.iter().all(|words| log.contains(words)).then_some(())
+        };
+        wait_for(mistake.name, logged, || service.log());
         let (code, _, log) = service.stop();
         assert_eq!(code, 0, "{log}");
         let (code, text) = check(&path, &mistake);
