@@ -8,6 +8,7 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use datafusion::error::{DataFusionError, Result};
 
+use super::buffer::Buffer;
 use super::collector::{Collector, Emission, Moment};
 use super::engine::{Engine, Failure, Rule};
 use super::firing::{Firing, event_of, key_of};
@@ -17,7 +18,6 @@ use super::runner::Runner;
 use super::session::WindowEnd;
 use super::state::{State, micros};
 use crate::alert::Alert;
-use crate::event::DAY;
 use crate::rules::Detection;
 
 /// How far event time has come, microseconds since the epoch.
@@ -57,12 +57,17 @@ impl Watermarks {
     }
 }
 
+/// Rows that come back from disk for one rule are this part of what all rules may hold.
+const SLICES: usize = 8;
+
 /// What the rules have in common while event time goes on.
 struct Course<'a> {
     watermarks: Watermarks,
     latest: i64,
     begun: &'a HashMap<String, i64>,
     window_end: &'a WindowEnd,
+    /// Bytes of rows that are taken back from disk at once.
+    slice: usize,
     outcome: Mutex<Outcome<'a>>,
 }
 
@@ -98,7 +103,8 @@ impl Engine {
         self.take_woken();
         let Engine { collector, failures, latest, begun, window_end, runner, helpers, .. } = self;
         let outcome = Mutex::new(Outcome { collector, failures, alerts: Vec::new() });
-        let course = Course { watermarks, latest: *latest, begun, window_end, outcome };
+        let slice = self.config.memory / SLICES;
+        let course = Course { watermarks, latest: *latest, begun, window_end, slice, outcome };
         // All rules ask for the same `window_end()`, so those that do stay on one thread.
         let (own, any): (Vec<_>, Vec<_>) = (self.rules.iter_mut().enumerate())
             .partition(|(_, rule)| threads < 2 || rule.planned.uses_window_end);
@@ -128,24 +134,23 @@ impl<'a> Course<'a> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rows that were put aside come back a day at a time, and each day is evaluated before the next.
+    /// Rows that were put aside come back slice by slice, and each is evaluated before the next.
     fn rule(&self, index: usize, rule: &mut Rule, runner: &Runner) {
         let started = Instant::now();
+        let until = until(&rule.planned, self.watermarks);
         let due = match &rule.state {
             State::Stateless => return,
-            State::Window(window) => window.is_due(until(&rule.planned, self.watermarks)),
+            State::Window(window) => window.is_due(until),
             State::Baseline(_) => true,
         };
-        let last = until(&rule.planned, self.watermarks).div_euclid(DAY);
-        let buffers = rule.state.buffers();
-        let days: BTreeSet<i64> = match due {
-            true => buffers.iter().flat_map(|b| b.spilled_days()).filter(|d| *d <= last).collect(),
-            false => BTreeSet::new(),
-        };
-        let ends = days.into_iter().map(|day| (Some(day), self.watermarks.before((day + 1) * DAY - 1)));
-        for (day, watermarks) in ends.chain([(None, self.watermarks)]) {
+        let ends = if due { self.slices(rule, until) } else { Vec::new() };
+        for end in ends.into_iter().map(Some).chain([None]) {
+            let watermarks = end.map_or(self.watermarks, |end| self.watermarks.before(end));
             let mut buffers = rule.state.buffers().iter_mut();
-            let loaded = buffers.try_for_each(|buffer| day.map_or(Ok(()), |day| buffer.load(day)));
+            let loaded = match due {
+                true => buffers.try_for_each(|buffer| buffer.load(end.unwrap_or(until))),
+                false => Ok(()),
+            };
             let outcome = loaded.map_err(DataFusionError::from);
             let outcome = outcome.and_then(|()| match &rule.state {
                 State::Stateless => Ok(()),
@@ -162,6 +167,20 @@ impl<'a> Course<'a> {
         }
         self.outcome().collector.evaluated(index);
         rule.seconds += started.elapsed().as_secs_f64();
+    }
+
+    /// Times up to which rows that were put aside are taken back, one after another.
+    fn slices(&self, rule: &mut Rule, until: i64) -> Vec<i64> {
+        let buffers = rule.state.buffers();
+        let several = buffers.iter().any(|buffer| buffer.slices(self.slice).len() > 1);
+        // What was not put aside is of the same times: it waits for its slice too. A full disk must not lose
+        // rows: they stay in memory and the failure is told.
+        if several && let Err(error) = buffers.iter_mut().try_for_each(Buffer::spill) {
+            Failure::note(self.outcome().failures, &rule.detection.id, error.to_string());
+        }
+        let ends: BTreeSet<i64> =
+            rule.state.buffers().iter().flat_map(|buffer| buffer.slices(self.slice)).collect();
+        ends.into_iter().filter(|end| *end < until).collect()
     }
 
     fn window(&self, index: usize, rule: &mut Rule, watermarks: Watermarks, runner: &Runner) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Rows come in many small portions; they are held as runs that are merged when there are many, so that
 //! a thousand small batches cost no more than their rows. Where a rule prepares its rows
 //! ([`super::prepare`]) that is done before they become a run. What does not fit the engine's budget is
-//! put aside on disk by day.
+//! put aside on disk.
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ use super::rows::{self, Rows};
 use super::spill::Spill;
 use super::table::PlannedScan;
 use super::thin::Thinner;
-use crate::event::DAY;
 
 /// How many runs of one level are kept before they are merged into one of the next.
 const FAN_IN: usize = 32;
@@ -82,7 +81,8 @@ impl Buffer {
             return Ok(());
         };
         let raw = Rows::sorted(&self.raw_schema, &self.raw)?;
-        let prepared = preparation.run(&raw, &mut self.unprepared)?.compacted()?;
+        let prepared = preparation.run(&raw, &mut self.unprepared)?;
+        let prepared = self.thinned(prepared)?.compacted()?;
         self.raw.clear();
         self.raw_bytes = 0;
         if prepared.is_empty() { Ok(()) } else { self.add(prepared) }
@@ -112,12 +112,15 @@ impl Buffer {
     }
 
     fn merge(&self, parts: &[Rows]) -> Result<Rows, ArrowError> {
-        let merged = match (&self.preparation, &self.thinner) {
-            (Some(_), _) => Rows::merged(&self.schema, parts)?,
-            (None, Some(thinner)) => thinner.thin(&Rows::sorted(&self.schema, parts)?)?,
-            (None, None) => Rows::sorted(&self.schema, parts)?,
+        let all = match &self.preparation {
+            Some(_) => Rows::merged(&self.schema, parts)?,
+            None => Rows::sorted(&self.schema, parts)?,
         };
-        merged.compacted()
+        self.thinned(all)?.compacted()
+    }
+
+    fn thinned(&self, rows: Rows) -> Result<Rows, ArrowError> {
+        self.thinner.as_ref().map_or(Ok(rows.clone()), |thinner| thinner.thin(&rows))
     }
 
     /// All rows in memory, in order of time and identity.
@@ -141,10 +144,7 @@ impl Buffer {
 
     /// Lets go of rows up to and including `time`; a copy is made once half of the rows are gone.
     pub fn forget(&mut self, time: i64) -> Result<(), ArrowError> {
-        if let Some(spill) = &mut self.spill {
-            let gone: Vec<i64> = spill.days().take_while(|day| *day < time.div_euclid(DAY)).collect();
-            gone.into_iter().try_for_each(|day| spill.remove(day))?;
-        }
+        self.spill.as_mut().map_or(Ok(()), |spill| spill.forget(time))?;
         let rows = self.sorted()?;
         let gone = rows.after(time);
         if gone * 2 > rows.len() {
@@ -178,15 +178,18 @@ impl Buffer {
         Ok(())
     }
 
-    /// Days since the epoch of which rows are on disk.
-    pub fn spilled_days(&self) -> impl Iterator<Item = i64> {
-        self.spill.iter().flat_map(Spill::days)
+    /// Times up to which rows that are on disk should be taken back one after another, in order, about so
+    /// many bytes each time.
+    pub fn slices(&self, bytes: usize) -> Vec<i64> {
+        self.spill.as_ref().map_or(Vec::new(), |spill| spill.slices(bytes))
     }
 
-    /// Takes a day's rows back into memory.
-    pub fn load(&mut self, day: i64) -> Result<(), ArrowError> {
-        let portions = self.spill.as_mut().map_or(Ok(Vec::new()), |spill| spill.take(day))?;
-        portions.into_iter().try_for_each(|rows| self.add(rows))
+    /// Takes rows up to and including `until` back into memory.
+    pub fn load(&mut self, until: i64) -> Result<(), ArrowError> {
+        let Some(mut spill) = self.spill.take() else { return Ok(()) };
+        let outcome = spill.take(until, &mut |rows| self.add(rows));
+        self.spill = Some(spill).filter(|spill| !spill.is_empty());
+        outcome
     }
 
     /// How many rows there are, in memory and on disk; some of them may be the same.
@@ -205,7 +208,7 @@ impl Buffer {
         };
         portion(in_memory)?;
         if let Some(spill) = &self.spill {
-            spill.days().try_for_each(|day| spill.read(day, &mut portion))?;
+            spill.read(&mut portion)?;
         }
         to.u8(0);
         Ok(())

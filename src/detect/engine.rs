@@ -56,7 +56,7 @@ impl Default for EngineConfig {
             emission: Emission::Complete,
             replayed: true,
             lateness: TimeDelta::minutes(10),
-            memory: 64 << 20,
+            memory: 32 << 20,
             drafts: false,
             lazy: false,
         }

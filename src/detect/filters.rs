@@ -23,7 +23,6 @@ use super::matcher::{Matches, ScanId};
 use super::parts::{Parts, Worked};
 use super::plan::Planned;
 use super::rows::{self, Rows};
-use super::state::micros;
 use super::table::PlannedScan;
 use super::thin::Thinner;
 use crate::event::{Batch, Table};
@@ -71,10 +70,10 @@ impl FilterSet {
     /// none of them is added.
     pub fn add_rule(&mut self, rule: &Detection, planned: &Planned, state: &SessionState) -> Result<()> {
         let before = [0, 1].map(|table: usize| self.tables[table].scans.len());
-        let thinner = |scan: &PlannedScan| match (rule.thin, rule.baseline, &planned.key_sources) {
-            (Some(interval), ..) => Some(Thinner::new(micros(interval), &scan.columns)),
-            (None, Some(span), Some(columns)) => Some(Thinner::of_baseline(micros(span), columns.clone())),
-            _ => None,
+        // Those that are prepared are thinned then.
+        let thinner = |scan: &PlannedScan| match scan.preparation {
+            Some(_) => None,
+            None => Thinner::of_kept(rule, planned, scan),
         };
         for (scan, id) in planned.scans.iter().zip(self.scans..) {
             if let Err(error) = self.tables[scan.table as usize].add(id, scan, thinner(scan), state) {

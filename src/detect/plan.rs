@@ -50,7 +50,7 @@ pub struct Planned {
     pub crowd: Option<Crowd>,
     /// Whether nothing comes of a window in which one of the scans has no rows.
     pub needs_all: bool,
-    /// The columns of a baseline's scan that its keys are made of, where they are few and known.
+    /// The columns of a baseline's kept rows that its keys are made of, where they are known and short.
     pub key_sources: Option<Vec<usize>>,
     pub lacking: Lacking,
 }
@@ -137,7 +137,7 @@ impl Planner {
         let sequence =
             shape(rule, &logical, &optimised).map_err(|message| vec![at(Problem { at: select, message })])?;
         self.take_scans();
-        let keeps_rows = rule.window.is_some() && rule.thin.is_none();
+        let keeps_rows = (rule.window.is_some() || rule.baseline.is_some()) && rule.thin.is_none();
         let left = if keeps_rows { self.cut(optimised.clone()) } else { Ok(optimised.clone()) };
         debug_assert!(left.is_ok(), "{}: {left:?}", rule.id);
         // A plan that cannot be cut says the same as a whole.
@@ -175,8 +175,10 @@ impl Planner {
         let key_sources = match scans.as_slice() {
             [scan] if rule.baseline.is_some() => {
                 // Bodies are long to compare and hardly ever equal.
-                let long = |at: &usize| cut::BODIES.contains(&scan.columns.field(*at).name().as_str());
-                let sources = needs::sources(&left, &rule.key, &scan.columns).map_err(explained)?;
+                let kept = scan.slot.schema();
+                let is_body = |at: &usize| cut::BODIES.contains(&kept.field(*at).name().as_str());
+                let long = |at: &usize| scan.preparation.is_none() && is_body(at);
+                let sources = needs::sources(&left, &rule.key, kept).map_err(explained)?;
                 sources.filter(|sources| !sources.iter().any(long))
             }
             _ => None,

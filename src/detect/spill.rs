@@ -1,13 +1,14 @@
 //! Rows put aside on disk by day of event time.
 //!
 //! Replay holds the surviving rows of windowed and baseline rules until everything was read. Beyond a
-//! budget they go to temporary files, one a day and scan, and come back day by day when the rules are
-//! evaluated. The files are gone with the value.
+//! budget they go to temporary files, one a day and scan, in chunks that are each of a short time, and come
+//! back slice by slice when the rules are evaluated: a day of a busy cluster need not fit into memory. The
+//! files are gone with the value.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -17,6 +18,9 @@ use tempfile::TempDir;
 
 use super::rows::Rows;
 use crate::event::DAY;
+
+/// Rows that are read back together: few enough that reading some too many costs little.
+const CHUNK: usize = 4_096;
 
 /// Files of one scan.
 #[derive(Debug)]
@@ -30,7 +34,20 @@ pub struct Spill {
 #[derive(Debug)]
 struct Day {
     path: PathBuf,
+    chunks: Vec<Chunk>,
+}
+
+/// Rows of a file in order of time, as a stream of their own.
+#[derive(Debug)]
+struct Chunk {
+    /// Where in the file it begins.
+    at: u64,
+    /// Bytes of memory the rows took.
+    bytes: usize,
     rows: usize,
+    /// Rows before this were taken back.
+    first: i64,
+    last: i64,
 }
 
 fn failed(what: &str, error: std::io::Error) -> ArrowError {
@@ -59,50 +76,87 @@ impl Spill {
     fn append(&mut self, day: i64, rows: &Rows) -> Result<(), ArrowError> {
         let path = self.folder.path().join(format!("{day}.arrow"));
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = BufWriter::new(file.map_err(|e| failed("write", e))?);
-        let mut writer = StreamWriter::try_new(file, &self.schema)?;
-        writer.write(rows.batch())?;
-        writer.finish()?;
-        writer.into_inner()?.flush().map_err(|e| failed("write", e))?;
-        self.days.entry(day).or_insert(Day { path, rows: 0 }).rows += rows.len();
+        let mut file = BufWriter::new(file.map_err(|e| failed("write", e))?);
+        for from in (0..rows.len()).step_by(CHUNK) {
+            // What is shared with other rows would be written with each chunk.
+            let chunk = rows.slice(from, rows.len().min(from + CHUNK)).compacted()?;
+            // What an earlier failure left of a chunk is behind this.
+            let at = file.seek(SeekFrom::End(0)).map_err(|e| failed("write", e))?;
+            let mut writer = StreamWriter::try_new(&mut file, &self.schema)?;
+            writer.write(chunk.batch())?;
+            writer.finish()?;
+            drop(writer);
+            file.flush().map_err(|e| failed("write", e))?;
+            let (Some(first), Some(last)) = (chunk.time(0), chunk.time(chunk.len() - 1)) else { continue };
+            let chunk = Chunk { at, bytes: chunk.bytes(), rows: chunk.len(), first, last };
+            let day = self.days.entry(day).or_insert_with(|| Day { path: path.clone(), chunks: Vec::new() });
+            day.chunks.push(chunk);
+        }
         Ok(())
     }
 
-    /// Days that have rows here, in order.
-    pub fn days(&self) -> impl Iterator<Item = i64> {
-        self.days.keys().copied()
+    pub fn is_empty(&self) -> bool {
+        self.days.is_empty()
     }
 
-    /// Takes back the rows of a day, in the portions they were put aside in.
-    pub fn take(&mut self, day: i64) -> Result<Vec<Rows>, ArrowError> {
-        let mut portions = Vec::new();
-        self.read(day, &mut |rows| {
-            portions.push(rows);
-            Ok(())
-        })?;
-        self.remove(day)?;
-        Ok(portions)
+    /// Times up to which rows can be taken back one after another so that each time they are about so many
+    /// bytes; in order, the last with all.
+    pub fn slices(&self, bytes: usize) -> Vec<i64> {
+        let mut chunks: Vec<(i64, usize)> = Vec::new();
+        self.days.values().for_each(|day| chunks.extend(day.chunks.iter().map(|c| (c.last, c.bytes))));
+        chunks.sort_unstable();
+        let (mut ends, mut held) = (Vec::new(), 0);
+        for (last, size) in &chunks {
+            if held > 0 && held + size > bytes && ends.last() != Some(last) {
+                ends.push(*last);
+                held = 0;
+            } else {
+                held += size;
+            }
+        }
+        ends.extend(chunks.last().map(|(last, _)| *last));
+        ends.dedup();
+        ends
     }
 
-    /// Shows the rows of a day, portion by portion, and leaves them here.
-    pub fn read(
-        &self,
-        day: i64,
+    /// Takes back the rows up to and including `until`, chunk by chunk.
+    pub fn take(
+        &mut self,
+        until: i64,
         each: &mut dyn FnMut(Rows) -> Result<(), ArrowError>,
     ) -> Result<(), ArrowError> {
-        let Some(day) = self.days.get(&day) else { return Ok(()) };
-        let mut file = BufReader::new(File::open(&day.path).map_err(|e| failed("read", e))?);
-        // Each portion is a stream of its own, one behind the other.
-        while !std::io::BufRead::fill_buf(&mut file).map_err(|e| failed("read", e))?.is_empty() {
-            for batch in StreamReader::try_new(&mut file, None)? {
-                each(Rows::from_batch(batch?))?;
+        for day in self.days.range_mut(..=until.div_euclid(DAY)).map(|(_, day)| day) {
+            for chunk in day.chunks.iter_mut().filter(|chunk| chunk.first <= until) {
+                let rows = chunk.read(&day.path)?;
+                let (from, to) = (rows.after(chunk.first.saturating_sub(1)), rows.after(until));
+                each(rows.slice(from, to).compacted()?)?;
+                chunk.first = until.saturating_add(1);
+                chunk.rows -= to - from;
+            }
+            day.chunks.retain(|chunk| chunk.first <= chunk.last);
+        }
+        let gone: Vec<i64> = self.days.iter().filter(|(_, d)| d.chunks.is_empty()).map(|(d, _)| *d).collect();
+        gone.into_iter().try_for_each(|day| self.remove(day))
+    }
+
+    /// Shows all rows, chunk by chunk, and leaves them here.
+    pub fn read(&self, each: &mut dyn FnMut(Rows) -> Result<(), ArrowError>) -> Result<(), ArrowError> {
+        for day in self.days.values() {
+            for chunk in &day.chunks {
+                let rows = chunk.read(&day.path)?;
+                each(rows.slice(rows.after(chunk.first.saturating_sub(1)), rows.len()).compacted()?)?;
             }
         }
         Ok(())
     }
 
-    /// Lets go of a day.
-    pub fn remove(&mut self, day: i64) -> Result<(), ArrowError> {
+    /// Lets go of the days before that of `time`.
+    pub fn forget(&mut self, time: i64) -> Result<(), ArrowError> {
+        let gone: Vec<i64> = self.days.range(..time.div_euclid(DAY)).map(|(day, _)| *day).collect();
+        gone.into_iter().try_for_each(|day| self.remove(day))
+    }
+
+    fn remove(&mut self, day: i64) -> Result<(), ArrowError> {
         match self.days.remove(&day) {
             Some(day) => std::fs::remove_file(&day.path).map_err(|e| failed("remove", e)),
             None => Ok(()),
@@ -111,7 +165,17 @@ impl Spill {
 
     /// How many rows are here.
     pub fn rows(&self) -> usize {
-        self.days.values().map(|day| day.rows).sum()
+        self.days.values().flat_map(|day| &day.chunks).map(|chunk| chunk.rows).sum()
+    }
+}
+
+impl Chunk {
+    fn read(&self, path: &Path) -> Result<Rows, ArrowError> {
+        let mut file = File::open(path).map_err(|e| failed("read", e))?;
+        file.seek(SeekFrom::Start(self.at)).map_err(|e| failed("read", e))?;
+        let batch = StreamReader::try_new(BufReader::new(file), None)?.next();
+        let missing = || ArrowError::IpcError("rows put aside in a temporary folder are not there".into());
+        Ok(Rows::from_batch(batch.ok_or_else(missing)??))
     }
 }
 
@@ -145,20 +209,52 @@ mod tests {
         Rows::from_batch(batch.expect("columns of the schema"))
     }
 
+    fn taken(spill: &mut Spill, until: i64) -> Vec<Vec<i64>> {
+        let mut portions = Vec::new();
+        let mut each = |rows: Rows| {
+            portions.push((0..rows.len()).filter_map(|row| rows.time(row)).collect());
+            Ok(())
+        };
+        spill.take(until, &mut each).expect("readable");
+        portions
+    }
+
     #[test]
-    fn rows_come_back_by_day_in_the_portions_they_went() {
+    fn rows_come_back_up_to_a_time_each_once() {
         let (a, b) = (rows_at(&[1, 2, DAY - 1, DAY, 3 * DAY]), rows_at(&[5, DAY + 7]));
         let mut spill = Spill::open(a.batch().schema()).expect("a temporary folder");
         spill.put(&a).expect("room on disk");
         spill.put(&b).expect("room on disk");
-        assert_eq!(spill.days().collect::<Vec<_>>(), [0, 1, 3]);
-        let times = |portions: Vec<Rows>| -> Vec<Vec<Option<i64>>> {
-            portions.iter().map(|p| (0..p.len()).map(|r| p.time(r)).collect()).collect()
+        assert_eq!(spill.rows(), 7);
+        assert_eq!(taken(&mut spill, 2), [[1, 2]]);
+        assert_eq!(taken(&mut spill, 2), [[0; 0]; 0]);
+        assert_eq!(spill.rows(), 5);
+        let mut left = Vec::new();
+        let mut each = |rows: Rows| {
+            left.extend((0..rows.len()).filter_map(|row| rows.time(row)));
+            Ok(())
         };
-        let first = times(spill.take(0).expect("readable"));
-        assert_eq!(first, [vec![Some(1), Some(2), Some(DAY - 1)], vec![Some(5)]]);
-        assert_eq!(times(spill.take(1).expect("readable")), [[Some(DAY)], [Some(DAY + 7)]]);
-        assert_eq!(spill.take(1).expect("nothing left").len(), 0);
-        assert_eq!(spill.days().collect::<Vec<_>>(), [3]);
+        spill.read(&mut each).expect("readable");
+        assert_eq!(left, [DAY - 1, 5, DAY, DAY + 7, 3 * DAY]);
+        assert_eq!(taken(&mut spill, DAY + 6), [vec![DAY - 1], vec![5], vec![DAY]]);
+        spill.forget(3 * DAY + 1).expect("removable");
+        assert_eq!(spill.rows(), 1);
+        assert_eq!(taken(&mut spill, i64::MAX), [[3 * DAY]]);
+        assert!(spill.is_empty());
+    }
+
+    #[test]
+    fn slices_are_of_about_the_bytes_asked_for_and_lose_nothing() {
+        let times: Vec<i64> = (0..10 * CHUNK as i64).collect();
+        let all = rows_at(&times);
+        let mut spill = Spill::open(all.batch().schema()).expect("a temporary folder");
+        spill.put(&all).expect("room on disk");
+        let chunk = spill.days[&0].chunks[0].bytes;
+        let slices = spill.slices(3 * chunk);
+        assert!((3..=5).contains(&slices.len()), "{slices:?}");
+        let back: Vec<i64> = slices.iter().flat_map(|end| taken(&mut spill, *end).concat()).collect();
+        assert_eq!(back, times);
+        assert!(spill.is_empty());
+        assert!(spill.slices(1).is_empty());
     }
 }

@@ -40,10 +40,7 @@ fn step_of(rule: &Detection, window: TimeDelta) -> i64 {
 impl State {
     /// The empty state of a rule.
     pub fn new(rule: &Detection, planned: &Planned, config: &EngineConfig) -> State {
-        let buffer = |scan: &PlannedScan| {
-            let thinner = rule.thin.map(|interval| Thinner::new(micros(interval), &scan.columns));
-            Buffer::new(scan, thinner)
-        };
+        let buffer = |scan: &PlannedScan| Buffer::new(scan, Thinner::of_kept(rule, planned, scan));
         let mut buffers: Vec<Buffer> = planned.scans.iter().map(buffer).collect();
         match (rule.baseline, rule.window) {
             (Some(span), _) if buffers.len() == 1 => {

@@ -15,7 +15,11 @@ use arrow::error::ArrowError;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
 use foldhash::fast::RandomState;
 
+use super::plan::Planned;
 use super::rows::Rows;
+use super::state::micros;
+use super::table::PlannedScan;
+use crate::rules::Detection;
 
 /// Thins rows of one scan.
 #[derive(Debug, Clone)]
@@ -35,15 +39,24 @@ enum Keeps {
 }
 
 impl Thinner {
+    /// For the rows of one of a rule's scans, as they are kept.
+    pub fn of_kept(rule: &Detection, planned: &Planned, scan: &PlannedScan) -> Option<Self> {
+        match (rule.thin, rule.baseline, &planned.key_sources) {
+            (Some(interval), ..) => Some(Self::new(micros(interval), scan.slot.schema())),
+            (None, Some(span), Some(columns)) => Some(Self::of_baseline(micros(span), columns.clone())),
+            _ => None,
+        }
+    }
+
     /// For rows of the scan with that schema; `interval` in microseconds.
-    pub fn new(interval: i64, scan: &SchemaRef) -> Self {
+    fn new(interval: i64, scan: &SchemaRef) -> Self {
         let differs = |kind: &DataType| !matches!(kind, DataType::Timestamp(..));
         let columns = scan.fields().iter().enumerate().filter(|(_, f)| differs(f.data_type()));
         Self { keeps: Keeps::First(interval), columns: columns.map(|(i, _)| i).collect() }
     }
 
     /// For a baseline of that span in microseconds, whose keys are made of these columns of its scan.
-    pub fn of_baseline(span: i64, columns: Vec<usize>) -> Self {
+    fn of_baseline(span: i64, columns: Vec<usize>) -> Self {
         Self { keeps: Keeps::Ends(span), columns }
     }
 

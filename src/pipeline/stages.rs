@@ -20,7 +20,7 @@ use crate::event::{Batch, Counts, Reject, cluster_name};
 use crate::source::files::{Chunk, FileProblem, FileStatus, Inputs, Reader, Sizes};
 
 /// Ids of events kept in memory to tell duplicates; the rest of a longer archive goes to temporary files.
-const IDS_IN_MEMORY: usize = 4_000_000;
+const IDS_IN_MEMORY: usize = 1_000_000;
 
 /// Told how many bytes were read from disk since the last call.
 pub trait Progress: Sync {
