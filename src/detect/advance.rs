@@ -60,6 +60,9 @@ impl Watermarks {
 /// Rows that come back from disk for one rule are this part of what all rules may hold.
 const SLICES: usize = 8;
 
+/// Slices of rows that are many for one rule.
+const HEAVY: usize = 6;
+
 /// What the rules have in common while event time goes on.
 struct Course<'a> {
     watermarks: Watermarks,
@@ -105,9 +108,11 @@ impl Engine {
         let outcome = Mutex::new(Outcome { collector, failures, alerts: Vec::new() });
         let slice = self.config.memory / SLICES;
         let course = Course { watermarks, latest: *latest, begun, window_end, slice, outcome };
-        // All rules ask for the same `window_end()`, so those that do stay on one thread.
-        let (own, any): (Vec<_>, Vec<_>) = (self.rules.iter_mut().enumerate())
-            .partition(|(_, rule)| threads < 2 || rule.planned.uses_window_end);
+        // All rules ask for the same `window_end()`, so those that do stay on one thread. So do those with many
+        // rows: a long window holds most of them at once, and two such rules would be twice as much memory.
+        let alone = |rule: &Rule| rule.planned.uses_window_end || rule.state.whole() > slice * HEAVY;
+        let (own, any): (Vec<_>, Vec<_>) =
+            (self.rules.iter_mut().enumerate()).partition(|(_, rule)| threads < 2 || alone(rule));
         let any = Mutex::new(any.into_iter());
         let take_rules = |runner: &Runner| {
             let next = || any.lock().unwrap_or_else(PoisonError::into_inner).next();

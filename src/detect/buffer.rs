@@ -80,11 +80,10 @@ impl Buffer {
         let Some(preparation) = self.preparation.as_ref().filter(|_| !self.raw.is_empty()) else {
             return Ok(());
         };
-        let raw = Rows::sorted(&self.raw_schema, &self.raw)?;
+        self.raw_bytes = 0;
+        let raw = Rows::sorted(&self.raw_schema, std::mem::take(&mut self.raw))?;
         let prepared = preparation.run(&raw, &mut self.unprepared)?;
         let prepared = self.thinned(prepared)?.compacted()?;
-        self.raw.clear();
-        self.raw_bytes = 0;
         if prepared.is_empty() { Ok(()) } else { self.add(prepared) }
     }
 
@@ -103,15 +102,15 @@ impl Buffer {
                 break;
             }
             let parts: Vec<Rows> = self.fresh.drain(self.fresh.len() - same..).map(|(r, _)| r).collect();
-            let merged = self.merge(&parts)?;
             let before: usize = parts.iter().map(Rows::bytes).sum();
+            let merged = self.merge(parts)?;
             self.bytes = (self.bytes + merged.bytes()).saturating_sub(before);
             self.fresh.push((merged, level + 1));
         }
         Ok(())
     }
 
-    fn merge(&self, parts: &[Rows]) -> Result<Rows, ArrowError> {
+    fn merge(&self, parts: Vec<Rows>) -> Result<Rows, ArrowError> {
         let all = match &self.preparation {
             Some(_) => Rows::merged(&self.schema, parts)?,
             None => Rows::sorted(&self.schema, parts)?,
@@ -120,16 +119,20 @@ impl Buffer {
     }
 
     fn thinned(&self, rows: Rows) -> Result<Rows, ArrowError> {
-        self.thinner.as_ref().map_or(Ok(rows.clone()), |thinner| thinner.thin(&rows))
+        match &self.thinner {
+            Some(thinner) => thinner.thin(&rows),
+            None => Ok(rows),
+        }
     }
 
     /// All rows in memory, in order of time and identity.
     pub fn sorted(&mut self) -> Result<&Rows, ArrowError> {
         self.prepare()?;
         if !self.fresh.is_empty() {
-            let mut parts = vec![self.sorted.clone()];
+            let none = Rows::from_batch(RecordBatch::new_empty(self.schema.clone()));
+            let mut parts = vec![std::mem::replace(&mut self.sorted, none)];
             parts.extend(self.fresh.drain(..).map(|(rows, _)| rows));
-            let merged = self.merge(&parts)?;
+            let merged = self.merge(parts)?;
             self.set(merged);
         }
         Ok(&self.sorted)
@@ -164,6 +167,11 @@ impl Buffer {
     /// Bytes of memory the rows hold.
     pub fn bytes(&self) -> usize {
         self.bytes + self.raw_bytes
+    }
+
+    /// Bytes that the rows would take if all were in memory.
+    pub fn whole(&self) -> usize {
+        self.bytes() + self.spill.as_ref().map_or(0, Spill::bytes)
     }
 
     /// Puts all rows aside on disk.

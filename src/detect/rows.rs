@@ -165,8 +165,9 @@ impl Rows {
 
     /// All rows of `parts` in order of time and identity, each once: equal in both is the same row
     /// delivered twice.
-    pub fn sorted(schema: &SchemaRef, parts: &[Rows]) -> Result<Rows, ArrowError> {
+    pub fn sorted(schema: &SchemaRef, parts: Vec<Rows>) -> Result<Rows, ArrowError> {
         let all = Rows { batch: concat_batches(schema, parts.iter().map(|p| &p.batch))? };
+        drop(parts);
         let mut order: Vec<u32> = (0..all.len() as u32).collect();
         if order.is_sorted_by(|&a, &b| all.order(a as usize) < all.order(b as usize)) {
             return Ok(all);
@@ -178,10 +179,10 @@ impl Rows {
 
     /// All rows of runs in order of time and identity. Each is there once in a run, or as often as it
     /// became several, which then lie beside each other; in a later run it is the same delivered twice.
-    pub fn merged(schema: &SchemaRef, runs: &[Rows]) -> Result<Rows, ArrowError> {
+    pub fn merged(schema: &SchemaRef, runs: Vec<Rows>) -> Result<Rows, ArrowError> {
         let all = Rows { batch: concat_batches(schema, runs.iter().map(|run| &run.batch))? };
         let mut order: Vec<(u32, u32)> = Vec::with_capacity(all.len());
-        for (run, rows) in runs.iter().enumerate() {
+        for (run, rows) in runs.into_iter().enumerate() {
             let first = order.len() as u32;
             order.extend((first..).take(rows.len()).map(|row| (row, run as u32)));
         }
@@ -215,10 +216,12 @@ impl Rows {
         self.times().values().partition_point(|t| *t <= time)
     }
 
-    /// The same rows on memory of their own.
-    pub fn compacted(&self) -> Result<Rows, ArrowError> {
-        let columns = self.batch.columns().iter().map(shared).collect();
-        Ok(Rows { batch: RecordBatch::try_new(self.batch.schema(), columns)? })
+    /// The same rows on memory of their own. A column is let go before the next is copied: a window may be
+    /// most of what a process holds.
+    pub fn compacted(self) -> Result<Rows, ArrowError> {
+        let (schema, columns, _) = self.batch.into_parts();
+        let columns = columns.into_iter().map(|column| shared(&column)).collect();
+        Ok(Rows { batch: RecordBatch::try_new(schema, columns)? })
     }
 }
 

@@ -163,6 +163,11 @@ impl Spill {
         }
     }
 
+    /// Bytes of memory that the rows would take.
+    pub fn bytes(&self) -> usize {
+        self.days.values().flat_map(|day| &day.chunks).map(|chunk| chunk.bytes).sum()
+    }
+
     /// How many rows are here.
     pub fn rows(&self) -> usize {
         self.days.values().flat_map(|day| &day.chunks).map(|chunk| chunk.rows).sum()

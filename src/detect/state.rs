@@ -95,6 +95,11 @@ impl State {
         self.held().iter().map(Buffer::bytes).sum()
     }
 
+    /// Bytes that its rows would take if all were in memory.
+    pub fn whole(&self) -> usize {
+        self.held().iter().map(Buffer::whole).sum()
+    }
+
     /// Rows held, in memory and on disk.
     pub fn rows(&self) -> usize {
         self.held().iter().map(Buffer::len).sum()
