@@ -77,9 +77,14 @@ impl Spill {
         let path = self.folder.path().join(format!("{day}.arrow"));
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let mut file = BufWriter::new(file.map_err(|e| failed("write", e))?);
-        for from in (0..rows.len()).step_by(CHUNK) {
+        let mut from = 0;
+        while from < rows.len() {
+            // Rows of one time stay together: where one row became several, those are only told from a row
+            // that came twice by being in one run.
+            let to = rows.time(rows.len().min(from + CHUNK) - 1).map_or(rows.len(), |time| rows.after(time));
             // What is shared with other rows would be written with each chunk.
-            let chunk = rows.slice(from, rows.len().min(from + CHUNK)).compacted()?;
+            let chunk = rows.slice(from, to).compacted()?;
+            from = to;
             // What an earlier failure left of a chunk is behind this.
             let at = file.seek(SeekFrom::End(0)).map_err(|e| failed("write", e))?;
             let mut writer = StreamWriter::try_new(&mut file, &self.schema)?;
@@ -246,6 +251,18 @@ mod tests {
         assert_eq!(spill.rows(), 1);
         assert_eq!(taken(&mut spill, i64::MAX), [[3 * DAY]]);
         assert!(spill.is_empty());
+    }
+
+    #[test]
+    fn rows_of_one_time_stay_together() {
+        let times: Vec<i64> = (0..3 * CHUNK as i64).map(|row| row / 7).collect();
+        let all = rows_at(&times);
+        let mut spill = Spill::open(all.batch().schema()).expect("a temporary folder");
+        spill.put(&all).expect("room on disk");
+        let chunks = taken(&mut spill, i64::MAX);
+        assert_eq!(chunks.len(), 3);
+        assert!(chunks.windows(2).all(|two| two[0].last() < two[1].first()));
+        assert_eq!(chunks.concat(), times);
     }
 
     #[test]
